@@ -239,12 +239,11 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     every, table = options.rows or judgement.triage.needs_rows, rows.EMPTY
     if every or options.leading:
         listed = selections if every else leading.values(selections, options.leading)
-        table = rows.build(listed, advice, hunted.hits, grouped=selections, usage=usage)
+        table = rows.build(listed, advice, hunted.hits, grouped=selections, usage=usage, own=judgement.reading.own)
     keys = key_usage.count(selections, criteria)
     control = positive_control.run(options, criteria.policy, store.storage_prefixes)
     log.step(positive_control.FOUND if control.success else positive_control.MISSED)
-    database = judgement.reading.database.name if judgement.reading.database is not None else ""
-    triaged = triage.apply(judgement.triage, table, files, database, store.storage_prefixes, options)
+    triaged = triage.apply(judgement.triage, table, files, judgement.reading.own, store.storage_prefixes, options)
     log.rows(triaged.rows)
     parts = (usage, triaged.rows, hunted.hits, triaged.baseline, judgement.standard)
     to_rotate = rotation.of_selections(selections, store, judgement.reading, options, parts)
@@ -272,5 +271,6 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
         rotation=judgement.triage.names.rotation(to_rotate) if to_rotate is not None else None,
         ledger=judgement.reading.balances,
         plugins=hunted.plugins,
+        encrypts=criteria.policy.covers_all(scope),
     )
     return judgement.triage.names.audit(audit)

@@ -12,14 +12,21 @@ from auditor.text import KEY, marked, plural, unmarked
 NOT_KNOWN = "unknown"
 
 
-def rows(hits: Sequence[Hit], unlocated: frozenset[str]) -> Iterator[tuple[dict[str, Cell], Finding]]:
-    """The cells of each hit's row by column, those that apply, and its finding. unlocated: sources without offsets."""
+def rows(hits: Sequence[Hit], unlocated: frozenset[str], own: str) -> Iterator[tuple[dict[str, Cell], Finding]]:
+    """The cells of each hit's row by column, those that apply, and its finding.
+
+    Args:
+        hits: of a hunt.
+        unlocated: sources without offsets.
+        own: name of the evidence's own file.
+    """
     for hit in hits:
         default = ("", "", NOT_KNOWN if hit.key else "")
         namespace, _, name = hit.key[hit.path_size :].rpartition("/") if hit.path_size else default
         detail = _detail(hit)
+        text = f"{hit.finding.label} {unmarked(detail)}"
         row: dict[str, Cell] = {
-            "id": tag(f"{hit.source} {hit.finding.label} {unmarked(detail)}") + f"{max(hit.offset, 0):010x}",
+            "id": tag(f"{'' if hit.source == own else hit.source} {text}") + f"{max(hit.offset, 0):010x}",
             "place": hit.place.label if hit.place is not None else "",
             "judged": "finding",
             "resource": hit.resource,

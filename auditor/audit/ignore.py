@@ -13,7 +13,7 @@ accepted:
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -97,16 +97,15 @@ def _rule(reader: Reader, value: object, path: str) -> IgnoreRule:
     return IgnoreRule(path, tuple(globs[name] for name in GLOBS), shown, expires)
 
 
-def apply(rules: Sequence[IgnoreRule], rows: Rows, name: str, today: date | None = None) -> Outcome:
+def apply(rules: Sequence[IgnoreRule], rows: Rows, name: str, day: date) -> Outcome:
     """Accept findings. The first rule that fits a finding and has not expired accepts it.
 
     Args:
         rules: of the ignore file.
         rows: with the findings.
         name: of the file, printable.
-        today: the day of the run, UTC.
+        day: on which entries have expired.
     """
-    today = today or datetime.now(UTC).date()
     matches: Counter[str] = Counter()
     accepted: Counter[tuple[FindingKind, Severity]] = Counter()
     fitting: dict[tuple[str, ...], list[IgnoreRule]] = {}
@@ -122,7 +121,7 @@ def apply(rules: Sequence[IgnoreRule], rows: Rows, name: str, today: date | None
             if cells not in fitting:
                 fitting[cells] = [rule for rule in rules if rule.fits(cells)]
             matches.update(rule.path for rule in fitting[cells])
-            rule = next((rule for rule in fitting[cells] if rule.expires >= today), None)
+            rule = next((rule for rule in fitting[cells] if rule.expires >= day), None)
             if rule is None:
                 own.append(finding)
                 continue
@@ -130,7 +129,7 @@ def apply(rules: Sequence[IgnoreRule], rows: Rows, name: str, today: date | None
             own.append(replace(finding, accepted=f"accepted until {rule.expires.isoformat()}: {rule.reason}"))
         table.append(tuple(own))
     acceptances = tuple(
-        Acceptance(rule.path, rule.reason, rule.expires.isoformat(), rule.expires < today, matches[rule.path])
+        Acceptance(rule.path, rule.reason, rule.expires.isoformat(), rule.expires < day, matches[rule.path])
         for rule in rules
     )
     counts = tuple(sorted((finding, severity, count) for (finding, severity), count in accepted.items()))

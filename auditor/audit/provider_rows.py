@@ -41,8 +41,7 @@ def rows(selections: Sequence[Selection]) -> Iterator[tuple[dict[str, Cell], Fin
         pairs = np.stack((values.resource[weak], values.key_label[weak]), axis=1)
         for (resource, label), size in zip(*np.unique(pairs, axis=0, return_counts=True), strict=True):
             pair = values.key_labels[label].pair
-            own = values.authoritative and not values.sibling
-            identity = "" if own else values.batch.source
+            identity = "" if values.own else values.batch.source
             counts[Group(values.batch.source, identity, values.resources[resource].name, *pair)] += int(size)
     for group, count in sorted(counts.items()):
         text = f"{count:,} {'value' if count == 1 else 'values'}: {policy.WEAK[group.provider]}"

@@ -21,7 +21,7 @@ from auditor.kubernetes.resources import resource_at
 from auditor.model.audit import Audit, Redaction, Run
 from auditor.model.chronology import Chronology
 from auditor.model.evidence import Cluster, Evidence
-from auditor.model.findings import AbsentFinding, Acceptance, Baseline, Cell, KeyUsage, Rows
+from auditor.model.findings import AbsentFinding, Acceptance, Baseline, Cell, Finding, KeyUsage, Rows
 from auditor.model.rotation import Rotation, RotationRow
 from auditor.model.vocabulary import HUNTED, RedactionMethod
 from auditor.options import Options, Setting
@@ -69,6 +69,17 @@ def _mapped(column: Sequence[Cell], change: Callable[[str], str]) -> Dictionary[
     """The column with every distinct cell changed once."""
     encoded = encode_column(column)
     return from_table([change(str(cell)) for cell in encoded.values], encoded.codes)
+
+
+def _ids(columns: dict[str, Sequence[Cell]], findings: Sequence[tuple[Finding, ...]], own: str) -> list[Cell]:
+    """The ids; of a hit by its redacted text: a hash of a text with names could be guessed."""
+    ids = list(columns["id"])
+    for row, marks in enumerate(findings):
+        if marks and marks[0].kind & HUNTED:
+            source = columns["source"][row]
+            text = f"{'' if source == own else source} {columns['detail'][row]}"
+            ids[row] = tag(text) + str(ids[row])[-_OFFSET:]
+    return ids
 
 
 class Pseudonyms:
@@ -126,8 +137,14 @@ class Redactor:
         """Method and check value; None where names stay."""
         return self._pseudonyms.redaction if self._pseudonyms is not None else None
 
-    def rows(self, rows: Rows, prefixes: Sequence[str]) -> Rows:
-        """The rows with pseudonyms. prefixes: storage prefixes of the evidence, which split etcd keys."""
+    def rows(self, rows: Rows, prefixes: Sequence[str], own: str) -> Rows:
+        """The rows with pseudonyms.
+
+        Args:
+            rows: of the audit.
+            prefixes: storage prefixes of the evidence, which split etcd keys.
+            own: name of the evidence's own file.
+        """
         self._prefixes = prefixes
         if not rows.columns:
             return rows
@@ -147,10 +164,7 @@ class Redactor:
         columns["detail"] = [self.text(str(detail)) for detail in columns["detail"]]
         columns["used_by"] = _mapped(columns["used_by"], self.text)
         columns["valid_until"] = _mapped(columns["valid_until"], quarter)
-        columns["id"] = [
-            self._id(str(id_), row, columns) if own and own[0].kind & HUNTED else id_
-            for row, (id_, own) in enumerate(zip(columns["id"], rows.findings, strict=True))
-        ]
+        columns["id"] = _ids(columns, rows.findings, own)
         findings = [
             tuple(
                 replace(finding, accepted=pseudonym.in_words(finding.accepted)) if finding.accepted else finding
@@ -246,10 +260,6 @@ class Redactor:
 
     def _marked(self, kind: str, name: str) -> str:
         return self.key(name) if kind == KEY else self._pseudonym(kind, name)
-
-    def _id(self, id_: str, row: int, columns: dict[str, Sequence[Cell]]) -> str:
-        """The id of a hit by its redacted text: a hash of a text with names could be guessed."""
-        return tag(f"{columns['source'][row]} {columns['detail'][row]}") + id_[-_OFFSET:]
 
     def _evidence(self, evidence: Evidence, pseudonym: Callable[[str, str], str]) -> Evidence:
         members = tuple((member, pseudonym(MEMBER, name)) for member, name in evidence.backend.members)

@@ -45,6 +45,7 @@ def build(
     hits: Sequence[Hit] = (),
     grouped: Sequence[Selection] = (),
     usage: Usage | None = None,
+    own: str = "",
 ) -> Rows:
     """All rows, sorted by source, offset and finding.
 
@@ -54,6 +55,7 @@ def build(
         hits: of a hunt.
         grouped: the values that rows of providers count, where they are not these.
         usage: of the Secrets; None for none.
+        own: name of the evidence's own file.
     """
     copies = duplicates.best(selections)
     parts: list[dict[str, Sequence[Cell]]] = []
@@ -71,7 +73,7 @@ def build(
     }
     findings = list(chain.from_iterable(tables))
     unlocated = frozenset(values.batch.source for values in selections if not values.batch.located)
-    for cells, finding in chain(hit_rows.rows(hits, unlocated), valueless):
+    for cells, finding in chain(hit_rows.rows(hits, unlocated, own), valueless):
         for name, column in columns.items():
             column.append(cells.get(name, ""))
         findings.append((finding,))
@@ -220,7 +222,7 @@ def _extents(parts: Sequence[Extent]) -> str:
 
 def ids(values: Selection) -> list[str]:
     """Ids by source and offset: the same value of the same evidence has the same id in every run."""
-    source = tag("" if values.authoritative and not values.sibling else values.batch.source)
+    source = tag("" if values.own else values.batch.source)
     return [f"{source}{at:010x}" for at in values.batch.offset.tolist()]
 
 

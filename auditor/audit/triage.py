@@ -1,15 +1,17 @@
 """Triage of the findings for reports: acceptance, comparison with a baseline, and redaction."""
 
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from auditor import options as run_options
 from auditor.audit import baseline, custody, ignore, redaction
 from auditor.evidence import exhibit
+from auditor.kubernetes.trees import seconds
 from auditor.model.findings import Acceptance, Baseline, Rows
 from auditor.model.vocabulary import FindingKind, Severity
 from auditor.options import Options
-from auditor.text import shown
+from auditor.text import moment, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def apply(
     inputs: TriageInputs,
     rows: Rows,
     files: exhibit.Exhibit,
-    database_name: str,
+    own: str,
     storage_prefixes: tuple[str, ...],
     options: Options,
 ) -> Triaged:
@@ -73,7 +75,7 @@ def apply(
         inputs: rules, earlier report and redactor.
         rows: of the audit.
         files: the exhibit.
-        database_name: name of the evidence's own file.
+        own: name of the evidence's own file.
         storage_prefixes: of the evidence.
         options: of the run.
 
@@ -84,9 +86,10 @@ def apply(
     acceptances: tuple[Acceptance, ...] = ()
     notes: tuple[str, ...] = ()
     if inputs.accepted:
-        outcome = ignore.apply(inputs.accepted, rows, shown(Path(options.ignore).name))
+        name = shown(Path(options.ignore).name)
+        outcome = ignore.apply(inputs.accepted, rows, name, _day(options.as_of))
         rows, accepted, acceptances, notes = outcome.rows, outcome.accepted, outcome.entries, outcome.notes
-    rows = inputs.names.rows(rows, storage_prefixes)
+    rows = inputs.names.rows(rows, storage_prefixes, own)
     if inputs.earlier is None:
         return Triaged(rows, accepted, acceptances, None, notes)
     hashes = custody.hashes(files)
@@ -94,8 +97,17 @@ def apply(
         inputs.earlier,
         rows,
         hashes,
-        database=hashes.get(database_name, ""),
+        database=hashes.get(own, ""),
         redaction=inputs.names.redaction,
         options=run_options.settings(options),
     )
     return Triaged(comparison.rows, accepted, acceptances, comparison.baseline, (*notes, *comparison.notes))
+
+
+def _day(as_of: str) -> date:
+    """The day on which entries of an ignore file have expired: today, or a later one that the options name.
+
+    An earlier one accepts nothing that has expired since.
+    """
+    today = datetime.now(UTC).date()
+    return max(today, date.fromisoformat(moment(seconds(as_of))[:10])) if as_of else today

@@ -59,6 +59,17 @@ class Reading:
         """Whether an API server answered with what was read, decrypted."""
         return self.kind in EXPORTS
 
+    @property
+    def own(self) -> str:
+        """Name of the evidence's own file, which ids leave out: under another name it is the same evidence.
+
+        Empty where there is none, as in a data directory without its database.
+        """
+        if self.database is not None:
+            return self.database.name
+        sources = {batch.source for batch in self.batches} if self.kind is EvidenceKind.IMAGE else set()
+        return sources.pop() if len(sources) == 1 else ""
+
     def serves(self, source: str) -> bool:
         """Whether the latest values of a file are those that the API server reads."""
         return source in self.siblings or (self.database is not None and source == self.database.name)

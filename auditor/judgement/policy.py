@@ -66,6 +66,10 @@ class Policy:
             for entries in (configuration.providers_for(resource),)
         )
 
+    def covers_all(self, resources: Sequence[str]) -> bool:
+        """covers() for each; of `*`, every resource there is, whether a rule for `*.*` writes encrypted."""
+        return all("*.*" in self.encrypted if name == "*" else self.covers(name) for name in resources)
+
     @property
     def encrypted(self) -> frozenset[str]:
         """The names of resources, and the wildcards, that a configuration writes encrypted."""

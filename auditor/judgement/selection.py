@@ -93,8 +93,8 @@ class Selection:
     """Reasons for findings by row; only mark() writes them."""
     plaintexts: Mapping[int, bytes] = field(default_factory=dict, repr=False)
     """Opened bytes by row; empty without a hunt."""
-    sibling: bool = False
-    """Whether the source is a file beside the evidence's own database."""
+    own: bool = False
+    """Whether the source is the evidence's own file, as Reading.own has it."""
     exported: bool = False
     """Whether an API server answered with the values, decrypted."""
 
@@ -218,7 +218,7 @@ def select(
     *,
     authoritative: bool,
     plaintext: bool,
-    sibling: bool = False,
+    own: bool = False,
 ) -> Selection:
     """The values of one source whose resource is judged, with the findings that their prefixes alone show.
 
@@ -228,7 +228,7 @@ def select(
         in_scope: whether each of the resources is judged, shape (len(resources),).
         authoritative: whether the API server reads the source's latest values.
         plaintext: whether the policy expects readable values.
-        sibling: whether the source is a file beside the evidence's own database.
+        own: whether the source is the evidence's own file.
     """
     values = concatenate([part.take(np.flatnonzero(in_scope[part.resource] & part.stores)) for part in parts])
     batch, claims = values.batch, values.prefixes
@@ -247,7 +247,7 @@ def select(
         key_label=label,
         same_as_latest=np.zeros(len(values), np.uint8),
         opened=opened,
-        sibling=sibling,
+        own=own,
     )
 
 
@@ -269,7 +269,7 @@ def select_by_source(store: Store, in_scope: Bools, reading: "Reading", *, plain
             in_scope,
             authoritative=reading.serves(source),
             plaintext=plaintext,
-            sibling=source in reading.siblings,
+            own=source == reading.own,
         )
         selections.append(replace(selected, exported=reading.exported))
     return selections

@@ -161,6 +161,8 @@ class Audit:
     """Records of configuration that k3s or RKE2 keeps in the store."""
     plugins: tuple[PluginSuggestion, ...] = ()
     """KMS plugins by their own Pods in the evidence."""
+    encrypts: bool = False
+    """Whether configurations that were given write each judged resource with an encrypting provider."""
     parts: tuple[ExhibitSummary, ...] = ()
     """Summaries of the exhibits where there are several; empty for one."""
 

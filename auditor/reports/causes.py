@@ -121,6 +121,16 @@ EXPORT_CAUSES = CAUSES | {
     )
 }
 """The same for what an API server answered with: nothing that is done to a store changes it."""
+_BESIDE = "remove database files that lie beside a member's own, once no member needs them"
+DIRECTORY_NEXT = NEXT_PLACE | {Place.UNPLACED: _BESIDE}
+DIRECTORY_CAUSES = CAUSES | {
+    Place.UNPLACED: (
+        "no root of the member's database leads to it: another database file holds it (a defragmentation's, a "
+        "leader's), or a damaged one",
+        f"{_BESIDE}; of a damaged one, audit a whole copy",
+    )
+}
+"""The same for a data directory, which may hold other databases than the member's own."""
 DUMPS = frozenset({EvidenceKind.JSON_DUMP, EvidenceKind.PROTOBUF_DUMP})
 
 
@@ -135,17 +145,19 @@ def of(audit: Audit) -> dict[Place, tuple[str, str]]:
 
 def by_kind(kind: EvidenceKind) -> dict[Place, tuple[str, str]]:
     """The same of a kind of evidence."""
-    if kind is EvidenceKind.DQLITE_DIRECTORY:
-        return DQLITE_CAUSES
-    if kind in EXPORTS:
-        return EXPORT_CAUSES
-    return KINE_CAUSES if kind.is_kine else CAUSES
+    return _tables(kind)[0]
 
 
 def next_of(audit: Audit) -> dict[Place, str]:
     """What to do next, by place."""
-    if audit.evidence.kind is EvidenceKind.DQLITE_DIRECTORY:
-        return DQLITE_NEXT
-    if audit.evidence.kind in EXPORTS:
-        return EXPORT_NEXT
-    return KINE_NEXT if is_kine(audit) else NEXT_PLACE
+    return _tables(audit.evidence.kind)[1]
+
+
+def _tables(kind: EvidenceKind) -> tuple[dict[Place, tuple[str, str]], dict[Place, str]]:
+    if kind is EvidenceKind.DQLITE_DIRECTORY:
+        return DQLITE_CAUSES, DQLITE_NEXT
+    if kind is EvidenceKind.DATA_DIRECTORY:
+        return DIRECTORY_CAUSES, DIRECTORY_NEXT
+    if kind in EXPORTS:
+        return EXPORT_CAUSES, EXPORT_NEXT
+    return (KINE_CAUSES, KINE_NEXT) if kind.is_kine else (CAUSES, NEXT_PLACE)

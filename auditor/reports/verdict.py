@@ -21,8 +21,9 @@ def sentences(audit: Audit, fail_on: Severity) -> list[str]:
         head = f"ACCEPTED FINDINGS: {'; '.join(filter(None, [*standing, others_]))}{_acceptance(audit, fail_on)}"
     elif outcome is Verdict.INCONCLUSIVE:
         grave = any(severity >= Severity.MEDIUM for _, severity, _ in tally.findings)
-        let_pass = f"{'; '.join(filter(None, [*standing, others_]))}{_acceptance(audit, fail_on)};"
-        head = f"INCONCLUSIVE: {let_pass if grave else 'no findings'} in what was examined, and not everything was"
+        let_pass = f"{'; '.join(filter(None, [*standing, others_]))}{_acceptance(audit, fail_on)}"
+        none = "no findings in what was examined, and not everything was"
+        head = f"INCONCLUSIVE: {f'{let_pass}; not everything was examined' if grave else none}"
     else:
         head = "NO FINDINGS in what was examined"
     lines = [f"{head} (exit {audit.exit_code(fail_on)})"]
@@ -121,6 +122,7 @@ def others(audit: Audit) -> str:
 CONNECTING = frozenset({"--endpoint", "--kms", "--kms-plugin", "--current", "--scheduler", "--timestamp", "--user"})
 """Options by which the program connects to something."""
 ENCRYPT_FIRST = "put an encrypting provider first, so that new writes are encrypted"
+RUN_WITH_IT = "make sure that every API server runs with the configuration given here, whose write provider encrypts"
 HOLDER = "whoever holds this evidence"
 API_SERVERS = "who runs the API servers"
 OWNERS = "the owners of the Secrets"
@@ -159,7 +161,8 @@ def steps(audit: Audit) -> list[Step]:
     if exported:
         found.append(Step(HOLDER, following[Place.LATEST]))
     elif Place.LATEST in places:  # else what is rotated is stored in the clear again
-        found += [Step(API_SERVERS, ENCRYPT_FIRST), Step(API_SERVERS, following[Place.LATEST])]
+        configure = RUN_WITH_IT if audit.encrypts else ENCRYPT_FIRST
+        found += [Step(API_SERVERS, configure), Step(API_SERVERS, following[Place.LATEST])]
     found.append(_rotate(audit))
     if holding := sum(part.name in older and part.readable > 0 for part in audit.parts):
         found.append(Step(HOLDER, f"restrict access to {plural(holding, 'older evidence item')}"))

@@ -68,6 +68,7 @@ def merge(name: str, outcomes: Sequence[Outcome], log: RunLog) -> Audit:
         unexamined=_distinct(audits, lambda audit: audit.unexamined, _prefix_item),
         notes=_distinct(audits, lambda audit: audit.notes, _prefix_note),
         run=_run(audits, log),
+        encrypts=all(each.encrypts for each in audits),
         parts=parts,
         acceptances=_acceptances(audits),
         current=_current(audits),

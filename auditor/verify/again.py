@@ -3,7 +3,7 @@
 Seals show a change, not an author: a report that is sealed anew verifies. Only another audit tells it from a true one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -102,6 +102,7 @@ class Repetition:
         except UnexpectedEvidence as error:
             yield differs(compare.ANOTHER, str(error))
             return
+        audit = _as_given(audit, document)
         renamed = _renamed(recorded, self._given) | _renamed_evidence(document, audit, self._paths)
         yield from compare.documents(name, document, json_report.document(audit, fail_on), renamed)
         if page.is_page(raw):
@@ -208,4 +209,22 @@ def _renamed_evidence(document: dict[str, Any], audit: Audit, paths: Sequence[st
     first = containers[0] if isinstance(containers, list) and containers else evidence
     before = first.get("name") if isinstance(first, dict) else None
     now = names(paths)[0]
-    return {now: before} if isinstance(before, str) and before != now and audit.evidence.name else {}
+    if not isinstance(before, str) or before in {now, audit.evidence.name}:
+        return {}
+    return {now: before} if audit.evidence.name else {}
+
+
+def _as_given(audit: Audit, document: dict[str, Any]) -> Audit:
+    """The audit, named as in the report where that is of the folder of a store of one file, and the file is given."""
+    evidence = document.get("evidence")
+    name = evidence.get("name") if isinstance(evidence, dict) else None
+    if not isinstance(evidence, dict) or not isinstance(name, str) or audit.evidence.name not in _names(evidence):
+        return audit
+    return replace(audit, evidence=replace(audit.evidence, name=name))
+
+
+def _names(evidence: Mapping[str, Any]) -> list[str]:
+    """The names of the evidence's files in a report."""
+    sources = evidence.get("sources")
+    every = sources if isinstance(sources, list) else []
+    return [str(each.get("name")) for each in every if isinstance(each, dict)]

@@ -96,9 +96,10 @@ def _files(
 
 
 def _same_kind(name: str, evidence: dict[str, Any], containers: Sequence[dict[str, Any]], path: Path) -> None:
-    if (bool(evidence.get("directory")) and not containers) != path.is_dir():
-        kind = "a container" if containers else "a data directory" if evidence.get("directory") else "one file"
-        raise UsageError(f"{name} is a report of {kind}: give that")
+    directory = bool(evidence.get("directory"))
+    # the files of one that is neither may be given by their folder, as to scan
+    if (containers or directory) and path.is_dir() != (directory and not containers):
+        raise UsageError(f"{name} is a report of {'a container' if containers else 'a data directory'}: give that")
 
 
 def _several(

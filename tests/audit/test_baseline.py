@@ -1,8 +1,10 @@
 """An earlier report beside a run: what is new, still there and gone, of the same evidence and of another."""
 
 import json as json_module
+import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,33 @@ def test_a_report_of_the_same_evidence_has_it_all(path: Path, tmp_path: Path) ->
     again = auditor.scan(path, Options(baseline=report(tmp_path, audit, "second.json")))
     assert again.baseline is not None
     assert (again.baseline.new, again.baseline.absent) == (0, ())
+
+
+@pytest.mark.parametrize("redact", [False, True], ids=["names", "redacted"])
+@pytest.mark.parametrize("form", ["hunt", "carve"])
+def test_a_copy_under_another_name_is_the_same_evidence(form: str, redact: bool, tmp_path: Path) -> None:
+    """Copies of values and what is carved have no name of their own in the evidence either."""
+    secret = StoredObject(name=b"db", data={b"password": b"Tr0ub4dor&3-x"})
+    config_map = StoredObject(name=b"app", kind=b"ConfigMap", data={b"dsn": b"p=Tr0ub4dor&3-x"})
+    sealed = sealing.seal("secretbox", "key1", sealing.KEY, secret, random.Random(3))
+    pairs = [(secret.key, secret.protobuf()), (secret.key, sealed), (config_map.key, config_map.protobuf())]
+    evidence = sealing.database(tmp_path / "evidence.db", pairs)
+    config = sealing.configuration(tmp_path / "config.json", sealing.provider("secretbox", ("key1", sealing.KEY)))
+    options = Options(hunt=True, encryption_configs=(config,)) if form == "hunt" else Options(carve=True)
+    if redact:
+        key = tmp_path / "redaction-key"
+        key.write_bytes(b"a key of 32 bytes for pseudonyms")
+        options = replace(options, redact_names=True, redact_key=str(key))
+    first = auditor.scan(evidence, options)
+    assert {"plaintext", "copied-value"} - set(first.findings.finding) == (
+        set() if form == "hunt" else {"copied-value"}
+    )
+    evidence.rename(tmp_path / "renamed.db")
+    audit = auditor.scan(tmp_path / "renamed.db", replace(options, baseline=report(tmp_path, first)))
+    assert audit.baseline is not None
+    assert audit.baseline.same_evidence
+    assert (audit.baseline.new, audit.baseline.absent) == (0, ())
+    assert list(audit.findings.id) == list(first.findings.id)
 
 
 @pytest.mark.parametrize(("before", "after"), list(pairwise(STAGES)), ids=lambda path: path.stem)

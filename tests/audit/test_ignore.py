@@ -15,6 +15,7 @@ from auditor.audit import ignore
 from auditor.encryption.strict_yaml import ConfigurationError
 from auditor.model.table import findings
 from auditor.model.vocabulary import FindingKind, Severity, Verdict
+from auditor.reports import verdict
 from tests.helpers.command import run
 from tests.helpers.fixtures import DEFRAGMENTED, PLAINTEXT, REWRITTEN
 
@@ -46,6 +47,14 @@ def test_accepted_findings_stay_and_do_not_decide(tmp_path: Path) -> None:
     assert auditor.scan(REWRITTEN, Options(ignore=ignoring(tmp_path, ALL, WEAK))).exit_code(Severity.LOW) == 0
 
 
+def test_as_of_ends_an_entry_earlier_and_never_later(tmp_path: Path) -> None:
+    current = ignoring(tmp_path, ALL)
+    assert auditor.scan(REWRITTEN, Options(ignore=current, as_of="2999-12-31")).exit_code(Severity.MEDIUM) == 0
+    assert auditor.scan(REWRITTEN, Options(ignore=current, as_of="3000-01-01")).exit_code(Severity.MEDIUM) == 1
+    expired = ignoring(tmp_path, "{finding: plaintext, reason: old, expires: 2020-01-31}")
+    assert auditor.scan(REWRITTEN, Options(ignore=expired, as_of="2019-01-01")).exit_code(Severity.MEDIUM) == 1
+
+
 def test_what_is_left_decides(tmp_path: Path) -> None:
     entry = "{finding: plaintext, namespace: payments, place: history, reason: a, expires: 2999-12-31}"
     audit = auditor.scan(REWRITTEN, Options(ignore=ignoring(tmp_path, entry)))
@@ -58,6 +67,9 @@ def test_what_is_left_decides(tmp_path: Path) -> None:
 def test_an_incomplete_run_stays_incomplete(tmp_path: Path) -> None:
     audit = auditor.scan(DEFRAGMENTED, Options(ignore=ignoring(tmp_path, WEAK), quick=True))
     assert audit.exit_code(Severity.LOW) == 3
+    quick = auditor.scan(REWRITTEN, Options(ignore=ignoring(tmp_path, ALL), quick=True))
+    (head, *_) = verdict.sentences(quick, Severity.MEDIUM)
+    assert head.endswith("accepted: 29 by --ignore; not everything was examined (exit 3)"), head
 
 
 def test_expired_and_useless_entries_are_named(tmp_path: Path) -> None:

@@ -22,21 +22,26 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 
 STARTING = ("PYTHON", "LC_", "LANG", "LD_", "TERMINAL_WIDTH", "FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "_TYPER")
 """How the names of variables begin that the interpreter, or a module, reads once."""
-_MODULES = (
-    "auditor.__main__",
-    "auditor.cli.app",
-    *(f"auditor.cli.{command}" for command in ("scan", "keys", "diff", "show", "verify", "explain")),
-    "auditor.evidence.discovery.arguments",
-    "auditor.audit.examine",
-    "auditor.reports.terminal",
-    "auditor.judgement.criteria",
+_LIBRARIES = (
     "hyperscan",
+    "isal.igzip_lib",
     "jinja2",
+    "nacl.secret",
     "pandas",
+    "rich.markdown",
+    "typer.rich_utils",
+    "yaml",
 )
+"""What commands import when they need it."""
+_OTHERS = tuple(
+    f"auditor.{name}"
+    for name in ("cli.fleet", "cli.watch", "encryption.kms", "evidence.live", "fleet", "reports.dataset")
+)
+"""What imports libraries that start threads (gRPC's, Dask's, Arrow's), which a fork would lack."""
 _SIZE = struct.Struct("<Q")
 
 
@@ -127,6 +132,15 @@ def _received(connection: socket.socket, count: int) -> bytes:
     return parts
 
 
+def _import_all() -> None:
+    """Import what commands import."""
+    for name in _LIBRARIES:
+        import_module(name)
+    for module in walk_packages(import_module("auditor").__path__, "auditor."):
+        if not module.name.startswith(_OTHERS):
+            import_module(module.name)
+
+
 def _serve(connection: socket.socket) -> list[str] | None:
     """Fork for each order; in the fork of one its arguments, ready to be run; None at the end."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for keepers
@@ -170,12 +184,20 @@ def _command(arguments: list[str]) -> None:
     sys.modules["__main__"] = main  # what multiprocessing imports in the processes that it starts
     sys.argv = [str(main.__file__), *arguments]
     sys.path[0] = str(Path.cwd())
-    main.main()
+    try:
+        main.main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1 if end.code else 0
+    # as the interpreter ends, but for the teardown of modules, which takes as long as a short command
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    for name in _MODULES:
-        import_module(name)
+    _import_all()
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as orders:
         ordered = _serve(orders)

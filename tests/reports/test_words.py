@@ -10,7 +10,7 @@ from auditor.model.audit import Audit
 from auditor.model.vocabulary import FindingKind, Place, Provider, Severity, Verdict
 from auditor.options import Options
 from auditor.reports import tables, verdict, words
-from tests.helpers.fixtures import DEFRAGMENTED, PROVIDERS, REWRITTEN
+from tests.helpers.fixtures import DEFRAGMENTED, MIGRATION, PROVIDERS, REWRITTEN
 
 FAIL_ON = Severity.MEDIUM
 
@@ -104,6 +104,18 @@ def test_no_steps_without_readable_values() -> None:
 def test_current_plaintext_is_rewritten_first() -> None:
     steps = verdict.next_steps(audit_with(**PLAIN))
     assert steps[2].startswith("rewrite what is readable in latest")
+
+
+@pytest.mark.parametrize(
+    ("resources", "encrypts"), [(("secrets",), True), (("*",), False), (("secrets", "configmaps"), False)]
+)
+def test_what_a_configuration_has_is_not_asked_for(resources: tuple[str, ...], encrypts: bool) -> None:
+    """Its write provider encrypts Secrets, and no rule of it is of anything else."""
+    enabled = MIGRATION / "2-enabled.db"
+    config = str(enabled.with_suffix(".encryption.json"))
+    audit = auditor.scan(enabled, Options(encryption_configs=(config,), resources=resources))
+    steps = verdict.next_steps(audit)
+    assert (verdict.RUN_WITH_IT in steps, verdict.ENCRYPT_FIRST in steps) == (encrypts, not encrypts)
 
 
 def test_the_table_of_places_adds_up(rewritten: Audit) -> None:

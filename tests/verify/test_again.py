@@ -14,6 +14,7 @@ import pytest
 from auditor.model.table import COLUMNS, Table
 from auditor.reports import csv, seals
 from auditor.reports.html import seal
+from tests.helpers import kine_stages
 from tests.helpers.command import run
 from tests.helpers.fixtures import DEFRAGMENTED, FIXTURES, MIGRATION, PLAINTEXT, REWRITTEN
 from tests.helpers.https_server import Request, serving
@@ -86,6 +87,16 @@ def test_a_true_report(form: str, options: list[str | Path], keys: tuple[str | P
     assert "figures are those of another audit" in done.stdout
     assert (form == "html") == ("parts of the page are what this evidence makes" in done.stdout)
     assert "Hashes show a change" not in done.stdout
+
+
+@pytest.mark.parametrize("audited", ["folder", "file"])
+def test_a_store_of_one_database_may_be_given_by_its_folder(audited: str, tmp_path: Path) -> None:
+    folder = kine_stages.unpack(KINE / "kine-bundled" / "9-restarted", tmp_path)
+    either = {"folder": folder, "file": folder / "state.db"}
+    path = report(tmp_path, either[audited])
+    for evidence in either.values():
+        for done in (run("verify", path, evidence), again(path, evidence)):
+            assert (done.returncode, "DIFFERS" in done.stdout) == (0, False), done.stdout + done.stderr
 
 
 def test_files_that_options_name_are_given_anew(files: dict[str, Path], tmp_path: Path) -> None:

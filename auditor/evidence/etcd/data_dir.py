@@ -139,7 +139,11 @@ def _wal_chain(files: list[EvidenceFile], applied: int | None, role: Role) -> It
 
 
 def _spare_databases(exhibit: Exhibit) -> Iterator[_OtherFile]:
-    """Whole or partial databases beside the one in use: a leader's, a defragmentation's, a download's."""
+    """Whole or partial databases beside the one in use: a leader's, a defragmentation's, a download's.
+
+    No root of the database in use leads to what they hold: what each calls latest, an older revision or deleted is
+    UNPLACED, since neither the API server reads it nor compaction removes it.
+    """
     role = Role.SPARE.value
     for file in exhibit.of(Role.SPARE):
         try:
@@ -148,6 +152,8 @@ def _spare_databases(exhibit: Exhibit) -> Iterator[_OtherFile]:
             gap = Gap(file.name, 0, file.size, str(error))
             yield _OtherFile(name=file.name, kind=role, batches=_carve(file), gaps=(gap,))
         else:
+            for batch in reading.batches:
+                batch.place[batch.place <= Place.DELETED] = Place.UNPLACED
             kind = f"{role}: {reading.description}"
             yield _OtherFile(
                 name=file.name, kind=kind, batches=reading.batches, gaps=reading.gaps, balances=reading.balances

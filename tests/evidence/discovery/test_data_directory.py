@@ -11,6 +11,7 @@ import pytest
 import auditor
 from auditor import Audit, Options, Severity
 from auditor.errors import UnreadableEvidence
+from auditor.reports import verdict
 from tests.helpers import oracle
 from tests.helpers.command import run
 from tests.helpers.etcd import Etcd
@@ -106,7 +107,10 @@ def test_what_lies_beside_the_database_is_read(member: Path) -> None:
         "0000000000000042.snap.db", "db.tmp.123", f"{segment.name}.broken", segment.name,
     }  # fmt: skip
     assert any(name.startswith("member/wal.tmp/") for name in sources)
-    assert len(found[found.source == "member/snap/0000000000000042.snap.db"]) == 36
+    other = found[found.source == "member/snap/0000000000000042.snap.db"]
+    assert len(other) == 36
+    assert set(other.place) == {"unplaced", "freed"}, "no root of the database in use leads there"
+    assert any("beside a member's own" in step for step in verdict.next_steps(audit))
     named = {gap.source: gap.reason for gap in audit.gaps}
     assert "notes.txt" in named["member/snap/notes.txt"]
     assert "snapshot" in named["member/snap/0000000000000002-0000000000000005.snap"]
