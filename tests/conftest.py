@@ -22,7 +22,7 @@ PROFILE = "ETCD_AUDITOR_TEST_PROFILE"
 # a deadline would be an assertion on time, and so is the health check of a slow machine
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.register_profile("dev", relaxed)
-settings.register_profile("ci", relaxed, derandomize=True, max_examples=100)
+settings.register_profile("ci", relaxed, derandomize=True, max_examples=50)
 settings.register_profile("nightly", relaxed, max_examples=2000)
 settings.load_profile(os.environ.get(PROFILE) or ("ci" if os.environ.get("CI") else "dev"))
 

@@ -8,6 +8,7 @@ import typer
 from auditor.cli.app import app
 from tests.helpers.command import run
 from tests.helpers.fixtures import REWRITTEN
+from tests.helpers.sweeps import sample
 
 SCAN = [
     "--expect-sha256", "--expect-cluster", "--csv", "--json", "--html", "--sarif", "--inventory", "--case",
@@ -16,7 +17,7 @@ SCAN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("option", SCAN)
+@pytest.mark.parametrize("option", sample(SCAN, 8))
 def test_an_empty_option_is_refused(option: str) -> None:
     for arguments in ([option, ""], [f"{option}="]):
         done = run("scan", REWRITTEN, *arguments, COLUMNS="200", TERMINAL_WIDTH="200")

@@ -6,6 +6,7 @@ import pytest
 
 from tests.cli import narrow
 from tests.helpers.command import run
+from tests.helpers.sweeps import sample
 from tests.helpers.terminal import screen
 
 ESCAPE = re.compile("(?:\x1b|\u241b)\\[[0-9;]*m")
@@ -13,7 +14,7 @@ NUMBER = re.compile(r"(?<![\w.-])[0-9][0-9,]*[0-9](?![\w.-])|--[a-z][a-z-]+")
 """A number, or the name of an option; what is a part of a name, a hash or a time is neither."""
 
 
-@pytest.mark.parametrize(("command", "terminal"), list(narrow.runs()))
+@pytest.mark.parametrize(("command", "terminal"), sample(list(narrow.runs()), 10))
 def test_a_command_prints_there_what_it_did(command: str, terminal: str) -> None:
     printed = narrow.text(command, terminal)
     assert printed == (narrow.GOLDEN / f"{command}-{terminal}.txt").read_text(encoding="utf-8")
@@ -24,7 +25,7 @@ def test_a_command_prints_there_what_it_did(command: str, terminal: str) -> None
         assert not re.search("\u241b\\[(?:[0-9]+;)*[34][0-9]m", printed)  # no colour
 
 
-@pytest.mark.parametrize("command", [name for name in narrow.COMMANDS if name != "help"])
+@pytest.mark.parametrize("command", sample([name for name in narrow.COMMANDS if name != "help"], 3))
 def test_no_number_and_no_option_is_broken(command: str) -> None:
     folder, arguments = narrow.COMMANDS[command]
     wide = ESCAPE.sub("", screen(arguments, 200, folder))

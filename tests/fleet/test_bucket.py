@@ -13,8 +13,9 @@ import auditor
 from tests.helpers import azurite, fleet, gcs
 from tests.helpers.buckets import KEYS, delete, put, served
 from tests.helpers.fixtures import PLAINTEXT, PROVIDERS
+from tests.helpers.sweeps import everything
 
-CLUSTERS, DAYS = 2, 9
+CLUSTERS, DAYS = 2, 9 if everything() else 4
 """Clusters, and days of a backup each: of the 7 stages of a migration the last goes on."""
 
 
@@ -29,7 +30,7 @@ def s3() -> Iterator[tuple[str, dict[str, str]]]:
 
 @pytest.fixture(scope="module")
 def objects(s3: tuple[str, dict[str, str]]) -> dict[str, bytes]:
-    """The objects of a bucket: clusters over nine days, with what real buckets have too."""
+    """The objects of a bucket: clusters over some days, with what real buckets have too."""
     address, _ = s3
     contents: dict[str, bytes] = {}
     for cluster in range(CLUSTERS):

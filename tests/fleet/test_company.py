@@ -19,7 +19,7 @@ from tests.helpers.company import Backup, Company, company, uid
 from tests.helpers.memory import Peaks, watched
 from tests.helpers.sweeps import everything
 
-CLUSTERS, NIGHTS = (12, 25) if everything() else (4, 8)
+CLUSTERS, NIGHTS = (12, 25) if everything() else (4, 5)
 """Clusters, and nights of a backup each: 300 backups where all are to run."""
 BULK = 420 if everything() else 8
 """Megabytes of values in one of the backups, whose snapshot is a fifth larger."""

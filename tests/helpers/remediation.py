@@ -59,7 +59,7 @@ class Migration:
     """A cluster with `count` plain Secrets and its evidence; the write path is encrypted after that."""
 
     folder: Path
-    count: int = 7
+    count: int = 4
     uid: str = UID
     etcd: Etcd = None  # type: ignore[assignment]
     """Its etcd, or one member of it; started where none is given."""

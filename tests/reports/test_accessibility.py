@@ -12,7 +12,7 @@ from tests.helpers.browser import Browser, window
 from tests.helpers.command import run
 from tests.helpers.etcd import restore
 from tests.helpers.fixtures import MIGRATION, PROVIDERS
-from tests.helpers.sweeps import everything
+from tests.helpers.sweeps import everything, sample
 
 WIDTHS = (1440, 768, 390, 320)
 
@@ -51,7 +51,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / f"{name}.html" for name in PAGES}
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", sample(PAGES, 3))
 def test_no_page_breaks_a_rule_of_axe(name: str, browser: Browser, pages: dict[str, Path]) -> None:
     for number, width in enumerate(WIDTHS):
         # each width in one of the two, and each page in both; at night all

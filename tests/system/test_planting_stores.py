@@ -16,6 +16,7 @@ from tests.evidence.etcd.test_dump_responses import as_json, as_protobuf
 from tests.helpers import members_on_disk, planting_stores
 from tests.helpers.planting import FORMS, Evidence, ends_with_0, intervals, planted
 from tests.helpers.planting_stores import MADE, TEXT_MEDIA, TEXTS
+from tests.helpers.sweeps import sample
 from tests.system.test_planting import alone
 
 CASES = [(make, form) for make in MADE for form in (TEXTS if make in TEXT_MEDIA else FORMS)]
@@ -23,7 +24,7 @@ NAMELESS = b"S3cr3t-" * 40
 """Begins as nothing does."""
 
 
-@pytest.mark.parametrize(("make", "form"), CASES)
+@pytest.mark.parametrize(("make", "form"), sample(CASES, 10))
 def test_in_every_interval_that_is_no_row(make: str, form: str, tmp_path: Path) -> None:
     evidence = MADE[make](tmp_path)
     assert ends_with_0(evidence)

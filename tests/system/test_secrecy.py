@@ -13,6 +13,7 @@ import auditor
 from tests.helpers.command import run_wide as run
 from tests.helpers.etcd import restore
 from tests.helpers.fixtures import DEFRAGMENTED, PLAINTEXT, REWRITTEN, SNAPSHOTS, stored_secrets, truth
+from tests.helpers.sweeps import sample
 from tests.helpers.taint import WINDOW, Taint
 
 
@@ -94,7 +95,7 @@ def test_the_fixtures_hold_what_is_looked_for() -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["-v", "--quick"]], ids=lambda options: " ".join(options) or "plain")
-@pytest.mark.parametrize("snapshot", SNAPSHOTS, ids=id_of)
+@pytest.mark.parametrize("snapshot", sample(SNAPSHOTS, 4), ids=id_of)
 def test_every_output(snapshot: Path, tmp_path: Path, options: list[str]) -> None:
     reports = {"--csv": "a.csv", "--inventory": "b.parquet", "--html": "c.html", "--json": "d.json"}
     reports["--sarif"] = "e.sarif"
@@ -185,7 +186,7 @@ def test_mistaken_options(snapshot: Path, arguments: list[str]) -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("snapshot", SNAPSHOTS, ids=id_of)
+@pytest.mark.parametrize("snapshot", sample(SNAPSHOTS, 4), ids=id_of)
 def test_one_object_shown(snapshot: Path, tmp_path: Path) -> None:
     """With the keys of that moment: what was opened is held to the same rule as what was readable."""
     keys = list(truth(snapshot)["secrets"])

@@ -23,6 +23,7 @@ from tests.helpers.command import run_wide as run
 from tests.helpers.command import temporary_folder
 from tests.helpers.fixtures import DEFRAGMENTED, MIGRATION, PLAINTEXT, PROVIDERS, REWRITTEN, SNAPSHOTS, truth
 from tests.helpers.kms_plugin import KmsPlugin, read_keks
+from tests.helpers.sweeps import sample
 from tests.helpers.taint import Taint
 from tests.system.test_secrecy import canaries, forbidden, id_of, keys, leaks, texts_of, values
 
@@ -73,7 +74,7 @@ def deks(snapshot: Path) -> tuple[bytes, ...]:
     return tuple(dict.fromkeys(found))
 
 
-@pytest.mark.parametrize("snapshot", KEYED, ids=id_of)
+@pytest.mark.parametrize("snapshot", sample(KEYED, 4), ids=id_of)
 def test_every_command_with_keys(snapshot: Path, tmp_path: Path) -> None:
     """What is written, what verify says of it, and what keys and show say; while copies are looked for."""
     given: Line = ["--encryption-config", config(snapshot)]
@@ -122,7 +123,7 @@ def test_what_a_plugin_unwraps_stays_inside(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("given", [True, False], ids=["keys", "blind"])
-@pytest.mark.parametrize("stage", STAGES, ids=kine_stages.name_of)
+@pytest.mark.parametrize("stage", sample(STAGES, 1), ids=kine_stages.name_of)
 def test_kine(stage: Path, tmp_path: Path, *, given: bool) -> None:
     path = Path(kine_stages.configuration(stage))
     taint = Taint([*kine_stages.canaries(stage), *keys(path)])
@@ -170,7 +171,7 @@ def _beside(folder: Path) -> Path:
     return Path(shutil.copy(REWRITTEN, folder / "snapshot.db"))
 
 
-@pytest.mark.parametrize("make", [_zip, _tar, _directory, _beside])
+@pytest.mark.parametrize("make", sample([_zip, _tar, _directory, _beside], 2))
 def test_packed_evidence_and_the_keys_that_came_with_it(make: Callable[[Path], Path], tmp_path: Path) -> None:
     evidence, out = make(tmp_path), tmp_path / "out"
     out.mkdir()

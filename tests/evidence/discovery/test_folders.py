@@ -3,6 +3,7 @@
 import base64
 import os
 import shutil
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.evidence.etcd.test_wal import put
 from tests.helpers import members_on_disk, packing
 from tests.helpers.command import run
 from tests.helpers.members_on_disk import CANARY, LEAK, WAL, data_directory, kine, leaking, snapshot, write
+from tests.helpers.sweeps import sample
 
 READABLE = LEAK.protobuf()
 ARMOURED = b"-----BEGIN PGP MESSAGE-----\n\nhQEMA0aaaaaaaaaaAQ\n-----END PGP MESSAGE-----\n"
@@ -58,7 +60,7 @@ GAPS = {
 }
 
 
-@pytest.mark.parametrize("name", GAPS)
+@pytest.mark.parametrize("name", sample(list(GAPS), 10))
 def test_what_cannot_be_read_is_a_gap_in_a_folder_a_tar_and_a_pattern(name: str, backups: Path) -> None:
     write(backups / name, GAPS[name])
     for argument in (backups, write(backups.parent / "b.tar", packing.tar({"a.db": snapshot(), name: GAPS[name]}))):
@@ -90,8 +92,7 @@ NAMED = [
 ]
 
 
-@pytest.mark.parametrize("page", PAGES)
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize(("name", "page"), sample(list(product(NAMED, PAGES)), 12))
 def test_a_text_in_place_of_a_backup_is_a_gap(name: str, page: str, backups: Path) -> None:
     """What a store or a tool leaves under a backup's name is no text that is known to hold no values."""
     write(backups / name, PAGES[page])

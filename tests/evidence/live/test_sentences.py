@@ -25,6 +25,7 @@ from tests.helpers.command import run
 from tests.helpers.etcd import Etcd, free_ports
 from tests.helpers.members import cluster, program, programs
 from tests.helpers.objects import StoredObject
+from tests.helpers.sweeps import sample
 
 COMMANDS = [["scan"], ["scan", "--range"], ["watch", "--once"], ["keys"], ["show", "shop/s"]]
 NOISY = {"GRPC_VERBOSITY": "DEBUG", "GRPC_TRACE": "all"}
@@ -38,7 +39,7 @@ def lines(command: list[str], url: str, *more: str) -> list[str]:
     return done.stderr.splitlines()
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("command", sample(COMMANDS, 2), ids=" ".join)
 def test_a_frozen_member(command: list[str], tmp_path: Path) -> None:
     with Etcd(tmp_path / "data") as etcd:
         etcd.process.send_signal(signal.SIGSTOP)

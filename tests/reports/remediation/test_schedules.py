@@ -20,7 +20,7 @@ from auditor.reports.remediation.plan import Plan
 from tests.helpers.cluster_model import NEW, OLD, TREE, World, kill, untrue, wait
 from tests.helpers.sweeps import sample
 
-SCHEDULES = sample(range(200), 10)
+SCHEDULES = sample(range(200), 4)
 RUNS = 6
 ALL = "a11,a12,a13"
 

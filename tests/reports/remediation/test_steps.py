@@ -42,19 +42,19 @@ def member_of(etcd: Etcd) -> str:
 def test_the_whole_way(migration: Migration) -> None:
     code, said = migration.run(**migration.live)
     assert code == 0, said
-    assert "7 of 7 objects would be rewritten, 0 are gone, 0 would fail" in said
+    assert "4 of 4 objects would be rewritten, 0 are gone, 0 would fail" in said
     assert "would run: etcdctl compaction --physical REVISION" in said
     assert "compact makes unrecoverable: every older revision" in said
-    assert (migration.written, migration.notes, len(migration.plain)) == ([], [], 7)
+    assert (migration.written, migration.notes, len(migration.plain)) == ([], [], 4)
 
     code, said = migration.apply()
     assert code == 0, said
-    assert "rewrite: 7 rewritten now" in said
+    assert "rewrite: 4 rewritten now" in said
     assert "NO FINDINGS in latest" in said
-    assert (migration.plain, len(migration.written), migration.compacted()) == ([], 7, 1)
+    assert (migration.plain, len(migration.written), migration.compacted()) == ([], 4, 1)
 
     code, said = migration.apply()
-    assert (code, len(migration.written)) == (0, 7)
+    assert (code, len(migration.written)) == (0, 4)
     assert "rewrite: 0 rewritten now" in said
 
     live = {"COMPACT": "yes", **migration.live}
@@ -62,9 +62,9 @@ def test_the_whole_way(migration: Migration) -> None:
     assert (code, migration.compacted()) == (2, 1)
     assert "compact: what it makes unrecoverable is not preserved" in said
     code, said = migration.run(PRESERVED=str(migration.evidence), **live)
-    assert (code, migration.compacted()) == (0, 16), said
+    assert (code, migration.compacted()) == (0, 10), said
     code, said = migration.run(PRESERVED=str(migration.evidence), **live)
-    assert (code, "compaction: done before, at revision 16" in said) == (0, True)
+    assert (code, "compaction: done before, at revision 10" in said) == (0, True)
 
     member = member_of(migration.etcd)
     live = {"DEFRAGMENT": member, **migration.live}
@@ -118,12 +118,12 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_rewritten(migration: Migra
     assert (code, migration.compacted()) == (2, 1)
     migration.server.fault = lambda method, path, number: 0
     code, said = migration.apply()
-    assert (code, migration.plain, len(migration.written)) == (0, [], 7)
+    assert (code, migration.plain, len(migration.written)) == (0, [], 4)
 
 
-@pytest.mark.parametrize(("method", "fault"), sample(list(product(("GET", "PUT"), (CUT, 404, 409, 429, 500, 504))), 5))
+@pytest.mark.parametrize(("method", "fault"), sample(list(product(("GET", "PUT"), (CUT, 404, 409, 429, 500, 504))), 2))
 def test_what_fails_once_is_tried_again_by_reading_again(migration: Migration, fault: int, method: str) -> None:
-    left = {"/s000", "/s002", "/s005"}
+    left = {"/s000", "/s002", "/s003"}
 
     def fails(asked: str, path: str, number: int) -> int:
         name = path.partition("?")[0][-5:]
@@ -155,18 +155,18 @@ def test_what_is_changed_meanwhile_keeps_the_change(migration: Migration) -> Non
 
 def test_an_object_that_only_seems_to_be_gone_is_not_passed_over(migration: Migration) -> None:
     """A list that is only a part: etcd still has it."""
-    migration.server.fault = lambda method, path, number: 404 if "/s004" in path else 0
+    migration.server.fault = lambda method, path, number: 404 if "/s002" in path else 0
     code, said = migration.apply()
-    assert (code, migration.plain) == (1, ["s004"])
-    assert "FAILED: secrets ns s004: it cannot be read" in said
+    assert (code, migration.plain) == (1, ["s002"])
+    assert "FAILED: secrets ns s002: it cannot be read" in said
 
 
 def test_what_was_deleted_since_is_no_failure(migration: Migration) -> None:
-    migration.etcd.delete(secret(6).key)
+    migration.etcd.delete(secret(3).key)
     code, said = migration.apply()
     assert (code, migration.plain) == (0, []), said
-    assert "gone: secrets ns s006" in said
-    assert not any("s006" in line for line in migration.notes)
+    assert "gone: secrets ns s003" in said
+    assert not any("s003" in line for line in migration.notes)
 
 
 def test_a_login_that_expires_ends_it(migration: Migration) -> None:
@@ -189,7 +189,7 @@ class Other:
 
     def __enter__(self) -> Self:
         self.server.__enter__()
-        for number in range(7):
+        for number in range(4):
             self.server.create(secret(number), IDENTITY)
         self.server.providers = [CBC, IDENTITY]
         self.before = self.etcd.get_all()
@@ -356,7 +356,7 @@ def test_a_snapshot_from_before_the_evidence_is_not_enough(tmp_path: Path) -> No
         early, cluster.evidence = cluster.evidence, cluster.snapshot()
         cluster.make()
         code, said = cluster.run(APPLY="yes", PRESERVED=str(early), **cluster.live)
-        assert (code, "older than the evidence, which is of 10" in said) == (2, True)
+        assert (code, "older than the evidence, which is of 7" in said) == (2, True)
 
 
 def test_a_later_rotation_in_the_same_folder_rewrites_its_own(migration: Migration) -> None:
@@ -370,7 +370,7 @@ def test_a_later_rotation_in_the_same_folder_rewrites_its_own(migration: Migrati
     first, migration.script = migration.script, migration.script.with_name("second.sh")
     assert migration.make().returncode == 1
     code, said = migration.apply()
-    assert (code, "rewrite: 7 rewritten now" in said) == (0, True), said
+    assert (code, "rewrite: 4 rewritten now" in said) == (0, True), said
     assert all(
         record.value.startswith(b"k8s:enc:aescbc:v1:key2:")
         for key, record in migration.etcd.get_all().items()
@@ -481,7 +481,7 @@ def test_two_at_once_are_one(migration: Migration) -> None:
     assert (code, migration.plain) == (0, []), said
     assert answers[0][0] == 2
     assert "another run holds" in answers[0][1]
-    assert len(migration.written) == 7
+    assert len(migration.written) == 4
 
 
 def test_notes_that_are_not_whole_do_not_count(migration: Migration) -> None:
@@ -505,7 +505,7 @@ def test_a_bound_on_the_rate(migration: Migration) -> None:
     program(migration.folder / "bin" / "sleep", f'echo "$1" >> "{log}"')
     code, said = migration.run("--per-second", "2", APPLY="yes", PRESERVED=str(migration.evidence), **migration.live)
     assert code == 0, said
-    assert log.read_text().split() == ["1"] * 4  # one alone, then two at once
+    assert log.read_text().split() == ["1"] * 2  # one alone, then two at once
     code, said = migration.run("--per-second", "x")
     assert code == 2
 
