@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from py_compile import PyCompileError
 from py_compile import compile as compile_module
@@ -34,6 +35,8 @@ OF_FILES = WRITE_FILE | TRUNCATE
 """The rights of these that a rule for a file may leave."""
 ENTRIES = 0b1_1111_1111_0000
 """The rights to remove (bits 4, 5) and to create (6 to 12) whatever a folder holds."""
+CLIENTS = "clients of clouds and tokens keep files and start programs of their own"
+"""An exemption."""
 TCP = 0b11
 """The rights to bind and to connect."""
 SCOPES = 0b11
@@ -65,15 +68,22 @@ def state() -> str:
 
 
 def enter(limits: Limits) -> None:
-    """Confine this process, and every one that it starts, for good. Where the system cannot, state() says so."""
+    """Confine this process, and every one that it starts, for good. Where the system cannot, state() says so.
+
+    prepare() comes before it, once for all processes.
+    """
     global _state  # noqa: PLW0603
-    if not limits.exemption:
-        _compile(str(Path(__file__).parent))
     _state = f"none: {limits.exemption}" if limits.exemption else _landlock(limits)
 
 
-def _compile(folder: str) -> None:
+@cache
+def prepare() -> None:
     """Write the bytecode of modules that have none: a confined process cannot, and would compile them every time."""
+    _compile(str(Path(__file__).parent))
+
+
+def _compile(folder: str) -> None:
+    """The same for a folder."""
     if sys.dont_write_bytecode or not PATH_ONLY or not os.access(folder, os.W_OK):
         return
     with suppress(OSError, PyCompileError):

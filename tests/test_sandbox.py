@@ -10,16 +10,24 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib.util import cache_from_source
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from auditor import sandbox
 from auditor.cli import confinement, worker
+from auditor.fleet import clusters, task
+from auditor.fleet.backup import Backup
+from auditor.fleet.listing import backups as listed
+from auditor.fleet.settings import Order, Settings
 from auditor.options import Options
 from auditor.sandbox import Limits
+from auditor.scanning import child
+from tests.helpers import fleet
 from tests.helpers.command import run
 from tests.helpers.fixtures import REWRITTEN
 
@@ -171,6 +179,47 @@ def test_clients_of_clouds_and_tokens_are_told_to_be_unconfined(evidence: str, o
     limits = confinement.limits([evidence], [options])
     assert limits.exemption
     assert end(lambda: subprocess.run(["true"], check=True), limits) == DONE
+
+
+def audited(order: Order, target: Path) -> str:
+    """The state of one backup of a fleet, and what becomes of a file that its process would write after that."""
+    state = task._confined(order, 0.0)["state"]
+    try:
+        target.write_text("")
+    except PermissionError:
+        return f"{state}, denied"
+    return f"{state}, written"
+
+
+def test_each_audit_of_a_fleet_is_confined_to_its_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backups = fleet.migration(tmp_path / "backups")
+    dataset, other = tmp_path / "set", tmp_path / "other"
+    for folder in (dataset, other, tmp_path / "temporary"):
+        folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    order = next(iter(fleet.request(backups, dataset).settings.orders(listed([str(backups)])).values()))
+    for folder, outcome in ((dataset, "written"), (other, "denied" if VERSION > 0 else "written")):
+        answer = child.result(child.start(partial(audited, order, folder / "new"), task.START, task.PRELOADED))
+        assert answer == f"examined, {outcome}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "limits"),
+    [
+        ({}, Limits((Path("set"),))),
+        ({"options": Options(work_dir="scratch")}, Limits((Path("set"), Path("scratch")))),
+        ({"options": Options(kms_plugins=("p=unix:///run/kms",))}, Limits((Path("set"),), connects=True)),
+        ({"options": Options(kms=("*=pkcs11:lib.so?slot=1",))}, Limits(exemption=sandbox.CLIENTS)),
+        ({"dataset": "s3://sets/a"}, Limits(exemption=sandbox.CLIENTS)),
+        ({"neighbours": ("s3://backups/encryption-config.yaml",)}, Limits(exemption=sandbox.CLIENTS)),
+    ],
+)
+def test_the_limits_of_a_fleet_are_what_its_settings_need(changes: dict[str, Any], limits: Limits) -> None:
+    settings = Settings(**{"dataset": "set", "options": Options(), "clusters": clusters.NONE, **changes})
+    backup = Backup(url="/backups/a.db", source="/backups", size=1, modified="2026-11-01T00:00:00Z")
+    assert task.limits(Order(backup, "id", settings)) == limits
+    elsewhere = task.limits(Order(replace(backup, url="s3://backups/a.db"), "id", settings))
+    assert elsewhere == Limits(exemption=sandbox.CLIENTS)
 
 
 def test_outputs_and_what_seals_them_are_within_the_limits() -> None:

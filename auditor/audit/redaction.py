@@ -13,17 +13,16 @@ from pathlib import Path
 from auditor import inputs
 from auditor.arrays.dictionary import Dictionary, from_table
 from auditor.arrays.dictionary import encode as encode_column
-from auditor.audit import chronology
+from auditor.audit import chronology, ids
 from auditor.audit.facts import NOT_KNOWN
-from auditor.audit.ids import tag
 from auditor.errors import UsageError
 from auditor.kubernetes.resources import resource_at
 from auditor.model.audit import Audit, Redaction, Run
 from auditor.model.chronology import Chronology
 from auditor.model.evidence import Cluster, Evidence
-from auditor.model.findings import AbsentFinding, Acceptance, Baseline, Cell, Finding, KeyUsage, Rows
+from auditor.model.findings import AbsentFinding, Acceptance, Baseline, Cell, KeyUsage, Rows
 from auditor.model.rotation import Rotation, RotationRow
-from auditor.model.vocabulary import HUNTED, RedactionMethod
+from auditor.model.vocabulary import RedactionMethod
 from auditor.options import Options, Setting
 from auditor.text import KEY, NAME, NAMESPACE, encode, unmarked
 
@@ -37,8 +36,6 @@ _DAY = re.compile(r"(\d{4})-(\d\d)-\d\d")
 _PSEUDONYM = re.compile(r"(?:namespace|name)-[0-9a-f]+")
 _PART = re.compile(r"[A-Za-z0-9-]+")
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_OFFSET = 10
-"""Digits of the offset at the end of an id (rows.py)."""
 
 
 def prepare(options: Options) -> "Redactor":
@@ -69,17 +66,6 @@ def _mapped(column: Sequence[Cell], change: Callable[[str], str]) -> Dictionary[
     """The column with every distinct cell changed once."""
     encoded = encode_column(column)
     return from_table([change(str(cell)) for cell in encoded.values], encoded.codes)
-
-
-def _ids(columns: dict[str, Sequence[Cell]], findings: Sequence[tuple[Finding, ...]], own: str) -> list[Cell]:
-    """The ids; of a hit by its redacted text: a hash of a text with names could be guessed."""
-    ids = list(columns["id"])
-    for row, marks in enumerate(findings):
-        if marks and marks[0].kind & HUNTED:
-            source = columns["source"][row]
-            text = f"{'' if source == own else source} {columns['detail'][row]}"
-            ids[row] = tag(text) + str(ids[row])[-_OFFSET:]
-    return ids
 
 
 class Pseudonyms:
@@ -164,7 +150,7 @@ class Redactor:
         columns["detail"] = [self.text(str(detail)) for detail in columns["detail"]]
         columns["used_by"] = _mapped(columns["used_by"], self.text)
         columns["valid_until"] = _mapped(columns["valid_until"], quarter)
-        columns["id"] = _ids(columns, rows.findings, own)
+        columns["id"] = ids.redacted(columns, rows.findings, own)
         findings = [
             tuple(
                 replace(finding, accepted=pseudonym.in_words(finding.accepted)) if finding.accepted else finding

@@ -10,7 +10,7 @@ from auditor.cli.output import STDOUT
 from auditor.encryption.kms import address
 from auditor.evidence.discovery import databases, remote
 from auditor.options import Options
-from auditor.sandbox import Limits
+from auditor.sandbox import CLIENTS, Limits
 
 FROM_FILES = frozenset({"file"})
 """Schemes of --kms that neither connect nor load a library of others."""
@@ -36,7 +36,7 @@ def limits(
     named = [*evidence, *(each.current for each in options if each.current)]
     services = {address.parse(each).scheme for each in chain.from_iterable(own.kms for own in options)} - FROM_FILES
     if any(map(remote.is_remote, named)) or services:
-        return Limits(exemption="clients of clouds and tokens keep files and start programs of their own")
+        return Limits(exemption=CLIENTS)
     scratch = [Path(each.work_dir) for each in options if each.work_dir]
     files = [each for each in outputs if each is not None and each != STDOUT]
     connects = any(own.kms_plugins for own in options) or any(

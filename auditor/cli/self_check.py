@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from auditor.cli import worker
+from auditor.cli import confinement, worker
 from auditor.cli.options import SigningKey, TimeStamp, WorkDir
 from auditor.cli.sealing import NO_SEALS, Seals
-from auditor.sandbox import Limits
+from auditor.options import Options
 
 if TYPE_CHECKING:
     from auditor.self_check.result import SelfCheck
@@ -32,8 +32,9 @@ def self_check(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a report that exists.")] = False,
 ) -> None:
     """Audit known evidence of every store and place, and hold the installed files against their record and the lock."""
-    limits = Limits(exemption="self-check starts audits of its own")
-    raise typer.Exit(worker.run(partial(run, json, str(work_dir or ""), Seals(sign, timestamp), force=force), limits))
+    scratch, programs = str(work_dir or ""), sign is not None
+    limits = confinement.limits([], [Options(work_dir=scratch)], [json], programs=programs, elsewhere=timestamp)
+    raise typer.Exit(worker.run(partial(run, json, scratch, Seals(sign, timestamp), force=force), limits))
 
 
 def run(json: Path | None, work_dir: str, seals: Seals = NO_SEALS, *, force: bool) -> int:

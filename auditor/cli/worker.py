@@ -54,6 +54,8 @@ def _with_inputs(pipes: Mapping[str, bytes], task: Callable[[], int]) -> int:
 
 def _confined(limits: sandbox.Limits, task: Callable[[], int]) -> int:
     """The exit code of a task in a sandbox."""
+    if not limits.exemption:
+        sandbox.prepare()
     sandbox.enter(limits)
     return task()
 

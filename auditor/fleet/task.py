@@ -6,7 +6,9 @@ The only part of a fleet that a worker runs.
 import time
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
+from auditor import sandbox
 from auditor.errors import AuditorError, UsageError, describe
 from auditor.evidence.containers.limits import Refused
 from auditor.evidence.discovery.remote import Denied, Unreachable
@@ -16,6 +18,7 @@ from auditor.fleet.errors import DataSetError
 from auditor.fleet.folder import DataSetFolder
 from auditor.fleet.settings import Order
 from auditor.fleet.tables import Row
+from auditor.sandbox import Limits
 from auditor.scanning import child
 from auditor.scanning.child import Death, Start
 
@@ -81,7 +84,8 @@ def perform(order: Order) -> Row:
 def _attempt(order: Order, begin: float) -> Row:
     from auditor.fleet import tables
 
-    answer = child.result(child.start(partial(_examine, order, begin), START, PRELOADED))
+    sandbox.prepare()
+    answer = child.result(child.start(partial(_confined, order, begin), START, PRELOADED))
     if isinstance(answer, Death):
         return tables.row(order, State.KILLED, answer.reason)
     if isinstance(answer, str):
@@ -89,8 +93,14 @@ def _attempt(order: Order, begin: float) -> Row:
     return answer
 
 
+def _confined(order: Order, begin: float) -> Row:
+    """_examine(), in a sandbox."""
+    sandbox.enter(limits(order))
+    return _examine(order, begin)
+
+
 def _examine(order: Order, begin: float) -> Row:
-    """The audit itself, in the child."""
+    """The row of the audit itself, in the child."""
     from auditor.fleet import tables
 
     try:
@@ -98,6 +108,17 @@ def _examine(order: Order, begin: float) -> Row:
     except Exception as error:  # noqa: BLE001
         fitting = (state for kind, state in _STATES if isinstance(error, kind))
         return tables.row(order, next(fitting, State.FAULT), describe(error))
+
+
+def limits(order: Order) -> Limits:
+    """What the audit of one backup still needs: it writes into a local data set, and connects for --kms-plugin."""
+    settings = order.settings
+    every = [settings.options, *(each.applied(settings.options) for each in settings.clusters.all)]
+    named = (order.backup.url, settings.dataset, *settings.neighbours)
+    if any("://" in each for each in named) or any(own.kms for own in every):
+        return Limits(exemption=sandbox.CLIENTS)
+    folders = [settings.dataset, *(own.work_dir for own in every if own.work_dir)]
+    return Limits(tuple(map(Path, dict.fromkeys(folders))), connects=any(own.kms_plugins for own in every))
 
 
 def _audit(order: Order, begin: float) -> Row:

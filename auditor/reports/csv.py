@@ -16,10 +16,11 @@ from auditor.model.findings import Cell, Rows
 from auditor.model.table import NUMBERS, Table, inventory, of_findings, with_hashes
 from auditor.reports.interface import Report
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "'")
+"""What a formula may begin with, full-width signs too: an East Asian Excel takes them for their narrow ones."""
 _UNSAFE = (",", '"', "\r", *(f"\n{mark}" for mark in FORMULA))
 _SEPARATORS = (";", "|", "\t")
-_INNER = re.compile(r"""([,;|\t\n\r])(?="*[=+\-@\t\r'])""")
+_INNER = re.compile(r"""([,;|\t\n\r])(?="*[=+\-@\uff1d\uff0b\uff0d\uff20\t\r'])""")
 """A mark at which some spreadsheets split, before what one of them would take for a formula."""
 MOST_LINES = 1_048_576
 """Excel's limit, the header included; LibreOffice's is the same unless raised."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from auditor.audit.ids import tag, with_letter
 from auditor.reports.csv import FORMULA, lines
 
-TEXTS = st.lists(st.text("a;,|\t\n\r\"'=+-@1", max_size=12), min_size=1, max_size=4)
+TEXTS = st.lists(st.text("a;,|\t\n\r\"'=+-@1\uff1d\uff20", max_size=12), min_size=1, max_size=4)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -24,10 +24,10 @@ def test_no_cell_is_a_formula_at_any_mark(delimiter: str, texts: list[str]) -> N
             assert not bare.startswith(tuple(set(FORMULA) - {"'"}))
 
 
-@pytest.mark.parametrize("text", ["a;=1+1", "a|=1+1", "a\t=1+1", ";=1;+2;-3;@4", 'a;"=1"', "=1"])
+@pytest.mark.parametrize("text", ["a;=1+1", "a|=1+1", "a\t=1+1", ";=1;+2;-3;@4", 'a;"=1"', "=1", "a;\uff1d1"])
 def test_names_that_hide_a_formula(text: str) -> None:
     (_, line) = lines({"a": [text]}, frozenset())
-    assert not re.search(r"""(^|[,;|\t])"*[=+\-@]""", line)
+    assert not re.search(r"""(^|[,;|\t])"*[=+\-@\uff1d]""", line)
 
 
 def test_what_is_inert_is_as_it_was() -> None:

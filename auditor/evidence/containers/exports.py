@@ -22,6 +22,12 @@ _FIELDS = re.compile(rb'"ClusterID" : \d+\n"MemberID" : \d+\n')
 _EVENTS = re.compile(rb'\s*\[\s*(\{\s*"etcdEvent"|\])')
 SQL_HEAD = 1 << 16
 """Leading bytes that identify a dump in SQL."""
+REMARK = (
+    rb"(?:(?:mysqldump|mariadb-dump|pg_dump(?:all)?): |[Ww]arning: |Defaulted container |Unable to use a TTY )"
+    rb"[^\n]{0,1000}\n"
+)
+"""The expression of a line of a dump's program, or of kubectl exec, for people: `2>&1` has it stand in the dump."""
+_REMARKS = re.compile(repeated(REMARK))
 _POSTGRES = re.compile(repeated(rb"-- ?\r?\n|\s") + rb"-- PostgreSQL database")
 _MYSQL = re.compile(rb"(?:/\*M?!.{0,80}?\*/;?\s*|--\s*)*-- (?:MySQL|MariaDB) dump", re.DOTALL)
 _SQLITE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:PRAGMA [a-z_]+\s*=\s*\w+;\s*)?BEGIN TRANSACTION;", re.IGNORECASE)
@@ -41,6 +47,7 @@ _WITHOUT_HEADER = re.compile(
 
 def has_comment(head: bytes) -> bool:
     """Whether a dump in SQL begins with its program's comment: then it ends with one too."""
+    head = _without_remarks(head)
     return (_POSTGRES.match(head) or _MYSQL.match(head)) is not None
 
 
@@ -49,6 +56,7 @@ def sql_dump(head: bytes) -> EvidenceKind | None:
 
     One without its program's header, made with --compact or cut, is identified by kine's table, which comes first.
     """
+    head = _without_remarks(head)
     if _POSTGRES.match(head):
         return EvidenceKind.POSTGRES_DUMP
     if _MYSQL.match(head):
@@ -61,6 +69,11 @@ def sql_dump(head: bytes) -> EvidenceKind | None:
     if match["verb"].upper() == b"COPY" or re.search(rb"\bbytea\b|'\\{1,2}x[0-9a-f]", head) or b" public." in head:
         return EvidenceKind.POSTGRES_DUMP
     return EvidenceKind.MYSQL_DUMP if match["quote"] == b"`" else EvidenceKind.SQLITE_DUMP
+
+
+def _without_remarks(head: bytes) -> bytes:
+    match = _REMARKS.match(head)
+    return head[match.end() :] if match is not None else head
 
 
 def dump(head: bytes) -> EvidenceKind | None:

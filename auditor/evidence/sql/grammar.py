@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
+from auditor.evidence.containers import exports
 from auditor.evidence.expressions import repeated
 from auditor.evidence.notation import Notation
 from auditor.evidence.sql.rows import COLUMNS, NULL, NUMBERS, TEXTS, Text
@@ -22,8 +23,10 @@ LONGEST_ROW = 1 << 28
 """Bytes of a row, at most: two values of 16 MB, each byte written as four letters or more."""
 _NAME = rb"(?:[`\"\[]?[\w$]++[`\"\]]?\.)?[`\"\[]?[\w$]++[`\"\]]?"
 BLANK = re.compile(rb"[ \t\r\n\f;]*+")
-COMMENTS = re.compile(rb"(?:--(?:[ \t][^\n]*+|\r?)\n[\s;]*+|#[^\n]*+\n[\s;]*+|/\*[^*]{0,4096}\*/[\s;]*+)+")
-"""Comments, one behind the other: of as many as a dump may have, each by itself takes long."""
+COMMENTS = re.compile(
+    rb"(?:--(?:[ \t][^\n]*+|\r?)\n[\s;]*+|#[^\n]*+\n[\s;]*+|/\*[^*]{0,4096}\*/[\s;]*+|" + exports.REMARK + rb")+"
+)
+"""Comments, and words for people, one behind the other: of as many as a dump may have, each by itself takes long."""
 MARKS = re.compile(rb"(?m)^[ \t]*(?:--|#)[ \t]?|/\*|\*/")
 """What makes comments of a text."""
 COMMENT = re.compile(rb"--(?:[ \t][^\n]*+|\r?)(?:\n|\Z)|#[^\n]*+(?:\n|\Z)|/\*.*?\*/", re.DOTALL)

@@ -281,6 +281,29 @@ def test_what_is_not_read_of_a_dump_is_a_gap(text: bytes, reason: str, tmp_path:
     assert any(reason in gap.reason for gap in read(path).gaps), read(path).gaps
 
 
+REMARKS = [
+    b"mysqldump: [Warning] Using a password on the command line interface can be insecure.\n",
+    b"pg_dump: last built-in OID is 16383\npg_dump: reading extensions\n",
+    b'Defaulted container "postgres" out of: postgres, exporter\nUnable to use a TTY - input is not a terminal\n',
+]
+
+
+@pytest.mark.parametrize("remark", REMARKS, ids=["password", "verbose", "kubectl"])
+def test_what_the_program_says_to_people_may_stand_in_a_dump(remark: bytes, tmp_path: Path) -> None:
+    """`mysqldump ... > dump.sql 2>&1`, as scripts of backups have it: rows, places and the end are the same."""
+    path = tmp_path / "dump.sql"
+    sound = SOUND.replace(COPY, b"pg_dump: dumping contents of table\n" + COPY)
+    path.write_bytes(remark + sound)
+    reading = read(path)
+    assert (reading.gaps, len(told(reading))) == ((), 1)
+    assert reading.balances[0].unaccounted == 0
+    path.write_bytes(remark + sound[: -len(TAIL)] + b"\\.\n")
+    assert any("writes last: cut" in gap.reason for gap in read(path).gaps)
+    value = b"k8s\0\n\x0c\n\x02v1\x12\x06Secret\x12\x00\x1a\x00\x22\x00".hex().encode()
+    path.write_bytes(remark[:-1] + value + b"\n" + sound)
+    assert run("scan", path).returncode == 1
+
+
 def test_a_value_in_a_comment_is_met(tmp_path: Path) -> None:
     path = tmp_path / "dump.sql"
     path.write_bytes(
