@@ -13,6 +13,7 @@ from auditor.evidence.etcd import snapshot
 from auditor.evidence.file import EvidenceFile
 from auditor.evidence.reading import Reading
 from tests.helpers import markers, members
+from tests.helpers.sweeps import everything
 
 Write: TypeAlias = Callable[[bytes], Path]
 Read: TypeAlias = Callable[[bytes], Reading]
@@ -27,10 +28,16 @@ settings.register_profile("nightly", relaxed, max_examples=2000)
 settings.load_profile(os.environ.get(PROFILE) or ("ci" if os.environ.get("CI") else "dev"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function):
             markers.mark(item)
+    if not everything() and "night" not in config.option.markexpr:
+        of_night = [item for item in items if item.get_closest_marker("night")]
+        config.hook.pytest_deselected(items=of_night)
+        items[:] = [item for item in items if not item.get_closest_marker("night")]
+    # modules that take minutes come first: else one worker would have them when the others have nothing left
+    items.sort(key=lambda item: not item.nodeid.startswith(markers.LONGEST))
 
 
 @pytest.fixture(scope="session", params=members.programs())

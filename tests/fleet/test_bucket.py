@@ -186,6 +186,7 @@ def test_versions_in_a_bucket_of_google_s(tmp_path: Path, monkeypatch: pytest.Mo
     assert [row["version"] for row in rows] == [False]
 
 
+@pytest.mark.night
 def test_versions_in_azure_are_said_not_to_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No server at hand keeps them: scan, its lines and the report say so, and none is claimed to be there."""
     with azurite.server({f"etcd/{fleet.name(3)}": PLAINTEXT.read_bytes()}) as address:

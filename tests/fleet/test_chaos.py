@@ -81,6 +81,7 @@ def _kill(process: psutil.Process) -> None:
         return
 
 
+@pytest.mark.night
 def test_a_scratch_disk_that_is_full(tmp_path: Path) -> None:
     """A limit on the size of files fails the writes as a full disk does: workers and their children inherit it."""
     folder, dataset = tmp_path / "backups", tmp_path / "set"

@@ -139,6 +139,7 @@ def _import_all() -> None:
     for module in walk_packages(import_module("auditor").__path__, "auditor."):
         if not module.name.startswith(_OTHERS):
             import_module(module.name)
+    import_module("auditor.audit.custody").tools()  # as a fleet's workers do: the versions of what is installed
 
 
 def _serve(connection: socket.socket) -> list[str] | None:

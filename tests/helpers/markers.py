@@ -34,6 +34,17 @@ SLOW = (
     "tests.system.test_truth",
 )
 """Modules and packages that sweep, unpack, or audit every fixture."""
+LONGEST = (
+    "tests/reports/remediation/",
+    "tests/fleet/",
+    "tests/fuzz/",
+    "tests/validation/",
+    "tests/evidence/live/",
+    "tests/watch/",
+    "tests/system/",
+    "tests/reports/",
+)
+"""Folders with modules that take a minute or more."""
 
 
 def mark(item: pytest.Function) -> None:

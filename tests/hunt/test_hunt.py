@@ -309,6 +309,7 @@ def test_k3s_own_record_opens_with_the_token(tmp_path: Path) -> None:
     assert any("decrypts 0 of 1" in note for note in audit.notes)
 
 
+@pytest.mark.night
 @pytest.mark.slow
 def test_hits_past_four_gigabytes_and_at_every_window(tmp_path: Path) -> None:
     """A sparse file; stripes of the searcher's own size, and hits that lie across their borders."""

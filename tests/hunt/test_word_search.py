@@ -42,6 +42,7 @@ def test_equal_and_overlapping_patterns() -> None:
     assert hits(search, b"abcabcabcabcabcabc") == [(0, 0), (1, 0), (2, 1), (0, 3), (1, 3)]
 
 
+@pytest.mark.night
 @pytest.mark.slow
 @pytest.mark.parametrize("length", [min(STEPS), max(STEPS)])
 def test_past_four_gigabytes_and_at_every_stripe(length: int, tmp_path: Path) -> None:

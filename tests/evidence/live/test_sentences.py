@@ -203,6 +203,7 @@ def cut_off_learner(folder: Path) -> Iterator[Etcd]:
         yield learner
 
 
+@pytest.mark.night
 def test_a_learner_that_is_cut_off_is_not_believed(tmp_path: Path) -> None:
     """It goes on naming the leader that it had: the status alone does not tell."""
     with cut_off_learner(tmp_path) as learner:

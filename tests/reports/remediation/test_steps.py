@@ -169,6 +169,7 @@ def test_what_was_deleted_since_is_no_failure(migration: Migration) -> None:
     assert not any("s003" in line for line in migration.notes)
 
 
+@pytest.mark.night
 def test_a_login_that_expires_ends_it(migration: Migration) -> None:
     migration.server.fault = lambda method, path, number: 401 if len(migration.written) else 0
     code, said = migration.apply()
@@ -332,6 +333,7 @@ def test_what_is_preserved_is_looked_at(migration: Migration, other: Other) -> N
     assert line.split()[5:] == ["a_b_c", "in_the_vault", "."]
 
 
+@pytest.mark.night
 def test_what_is_still_written_to_is_not_preserved(migration: Migration) -> None:
     """The member's own data directory, which a defragmentation rewrites; and a pipe, of which nothing is left."""
     own = str(migration.folder / "data")
@@ -379,6 +381,7 @@ def test_a_later_rotation_in_the_same_folder_rewrites_its_own(migration: Migrati
     assert len(list(first.parent.glob("*.notes"))) == 2
 
 
+@pytest.mark.night
 def test_without_etcdctl_a_second_audit_says_so(migration: Migration) -> None:
     kept = {"APPLY": "yes", "PRESERVED": str(migration.evidence)}
     code, said = migration.run(**kept)
@@ -407,6 +410,7 @@ def test_a_second_audit_that_finds_something_left_has_all_looked_at_again(migrat
     assert migration.plain == []
 
 
+@pytest.mark.night
 def test_where_namespaces_are_encrypted_an_object_just_rewritten_shows_whose_etcd_it_is(
     migration: Migration, other: Other
 ) -> None:
@@ -467,6 +471,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(migration: Migration) -> None
     assert not list(migration.script.parent.glob("*.lock*"))
 
 
+@pytest.mark.night
 def test_two_at_once_are_one(migration: Migration) -> None:
     """The second runs while the first writes, and does nothing."""
     answers: list[tuple[int, str]] = []
@@ -484,6 +489,7 @@ def test_two_at_once_are_one(migration: Migration) -> None:
     assert len(migration.written) == 4
 
 
+@pytest.mark.night
 def test_notes_that_are_not_whole_do_not_count(migration: Migration) -> None:
     assert migration.apply()[0] == 0
     notes = next(migration.script.parent.glob("*.notes"))
@@ -500,6 +506,7 @@ def test_notes_that_are_not_whole_do_not_count(migration: Migration) -> None:
     assert (code, "is not of this script" in said, "sed" in said) == (2, True, False)
 
 
+@pytest.mark.night
 def test_a_bound_on_the_rate(migration: Migration) -> None:
     log = migration.folder / "slept"
     program(migration.folder / "bin" / "sleep", f'echo "$1" >> "{log}"')
@@ -525,6 +532,7 @@ def test_one_step_at_a_time(migration: Migration) -> None:
     assert not migration.server.requests
 
 
+@pytest.mark.night
 def test_it_runs_from_its_own_file_alone(migration: Migration) -> None:
     """Beside a link, and beside what a shell reads from a pipe, no notes and no hold are seen."""
     own, migration.script = migration.script, migration.folder / "link.sh"
@@ -537,6 +545,7 @@ def test_it_runs_from_its_own_file_alone(migration: Migration) -> None:
     assert not migration.server.requests
 
 
+@pytest.mark.night
 def test_one_is_no_plural(tmp_path: Path) -> None:
     with Migration(tmp_path, count=1) as cluster:
         cluster.make()
@@ -545,6 +554,7 @@ def test_one_is_no_plural(tmp_path: Path) -> None:
         assert not re.search(r"\b1 (objects|values|members|endpoints|gaps)\b", said)
 
 
+@pytest.mark.night
 def test_values_of_every_kind_go_through_unchanged(tmp_path: Path) -> None:
     """Quotation marks, line breaks, bytes that are no text, and a megabyte."""
     data = {b"a": b'"\\\n"Count" : 1\n', b"b": bytes(range(256)), b"c": b"x" * 1_000_000, b"d": b"<&>k8s:enc:"}
@@ -560,6 +570,7 @@ def test_values_of_every_kind_go_through_unchanged(tmp_path: Path) -> None:
         assert plain == odd.protobuf()
 
 
+@pytest.mark.night
 def test_a_learner_is_named(tmp_path: Path) -> None:
     own, other = (f"http://127.0.0.1:{port}" for port in free_ports(2))
     with Etcd(tmp_path / "one", peers={"t": own}) as etcd, Migration(tmp_path / "two", etcd=etcd) as cluster:
@@ -633,6 +644,7 @@ def _notes(target: Path) -> list[str]:
     return [line for path in target.parent.glob("*.notes") for line in path.read_text().splitlines()]
 
 
+@pytest.mark.night
 @pytest.mark.parametrize("store", ["kine", "gardener"])
 def test_what_is_preserved_of_other_stores(store: str, tmp_path: Path, full: bytes) -> None:  # noqa: F811
     """Their own evidence, by the real auditor; the API server is a model."""
