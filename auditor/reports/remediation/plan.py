@@ -22,6 +22,8 @@ from auditor.text import hex_id, shown
 BATCH = 50
 """Objects that one pair of kubectl commands reads and writes."""
 _UID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_MEMBER_ID = re.compile("[0-9a-f]{1,16}")
+"""What the evidence shows of a member whose id is damaged is none."""
 ASK = "kubectl get namespace kube-system --output 'jsonpath={.metadata.uid}'"
 PRESERVED = {
     "etcd": "give PRESERVED=SNAPSHOT (etcdctl snapshot save); to defragment, a copy of that member's data directory",
@@ -117,7 +119,7 @@ def of_audit(audit: Audit) -> Plan:
         revision=evidence.backend.revision,
         store=store,
         prefix=prefix,
-        members=tuple(f"{int(number, 16):x}" for number, _ in evidence.backend.members),
+        members=tuple(f"{int(number, 16):x}" for number, _ in evidence.backend.members if _MEMBER_ID.fullmatch(number)),
         uid_shown=bool(evidence.cluster.uid),
         etcd_cluster="" if evidence.backend.cluster_id is None else hex_id(evidence.backend.cluster_id),
         groups=groups,

@@ -202,6 +202,17 @@ def test_without_a_uid_no_script_is_made(tmp_path: Path) -> None:
     assert "is no uid of a namespace" in odd.stderr
 
 
+def test_a_member_whose_id_is_damaged_is_none_of_the_scripts(tmp_path: Path) -> None:
+    raw = PLAINTEXT.read_bytes()
+    number = re.search(rb"[0-9a-f]{16}(?=\{\"id\":)", raw)
+    assert number is not None
+    evidence, target = tmp_path / "a.db", tmp_path / "r.sh"
+    evidence.write_bytes(raw.replace(number[0], b"\x00" + number[0][1:]))
+    done = run("scan", evidence, "--remediation", target, "--expect-cluster", UID)
+    assert done.returncode == 1, done.stderr
+    assert "\nEA_MEMBERS_THEN=''\n" in target.read_text()
+
+
 def test_a_uid_that_is_shown_is_not_overruled(tmp_path: Path) -> None:
     done = run("scan", PLAINTEXT, "--remediation", tmp_path / "r.sh", "--expect-cluster", "another")
     assert done.returncode == 2
