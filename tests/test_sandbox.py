@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from auditor import sandbox
-from auditor.cli import confinement, worker
+from auditor.cli import confinement, self_check, worker
 from auditor.fleet import clusters, task
 from auditor.fleet.backup import Backup
 from auditor.fleet.listing import backups as listed
@@ -228,6 +229,21 @@ def test_outputs_and_what_seals_them_are_within_the_limits() -> None:
     )
     assert {Path("out"), Path("out/a.csv")} == set(limits.folders)
     assert (limits.programs, limits.connects, limits.exemption) == (True, True, "")
+
+
+def test_a_self_check_writes_its_report_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered: list[Limits] = []
+
+    def keep(task: Callable[[], int], limits: Limits) -> int:
+        entered.append(limits)
+        return 0
+
+    monkeypatch.setattr(worker, "run", keep)
+    with pytest.raises(typer.Exit):
+        self_check.self_check(json=Path("out/a.json"), work_dir=Path("scratch"))
+    (limits,) = entered
+    assert set(limits.folders) == {Path("out"), Path("out/a.json"), Path("scratch")}
+    assert (limits.connects, limits.programs, limits.exemption) == (False, False, "")
 
 
 def test_bytecode_is_written_before_it_cannot_be_any_more(tmp_path: Path) -> None:
