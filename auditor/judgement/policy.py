@@ -4,7 +4,7 @@ The policy knows neither files nor formats, only columns of providers and places
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,8 +67,11 @@ class Policy:
         )
 
     def covers_all(self, resources: Sequence[str]) -> bool:
-        """covers() for each; of `*`, every resource there is, whether a rule for `*.*` writes encrypted."""
-        return all("*.*" in self.encrypted if name == "*" else self.covers(name) for name in resources)
+        """Whether every configuration covers each; of `*`, all that there are, by a rule for `*.*`."""
+        alone = [replace(self, configurations=(each,)) for each in self.configurations]
+        return bool(alone) and all(
+            "*.*" in own.encrypted if name == "*" else own.covers(name) for own in alone for name in resources
+        )
 
     @property
     def encrypted(self) -> frozenset[str]:

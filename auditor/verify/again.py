@@ -3,7 +3,7 @@
 Seals show a change, not an author: a report that is sealed anew verifies. Only another audit tells it from a true one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -102,7 +102,7 @@ class Repetition:
         except UnexpectedEvidence as error:
             yield differs(compare.ANOTHER, str(error))
             return
-        audit = _as_given(audit, document)
+        audit = yield from _as_given(audit, document)
         renamed = _renamed(recorded, self._given) | _renamed_evidence(document, audit, self._paths)
         yield from compare.documents(name, document, json_report.document(audit, fail_on), renamed)
         if page.is_page(raw):
@@ -214,12 +214,14 @@ def _renamed_evidence(document: dict[str, Any], audit: Audit, paths: Sequence[st
     return {now: before} if audit.evidence.name else {}
 
 
-def _as_given(audit: Audit, document: dict[str, Any]) -> Audit:
+def _as_given(audit: Audit, document: dict[str, Any]) -> Generator[Check, None, Audit]:
     """The audit, named as in the report where that is of the folder of a store of one file, and the file is given."""
     evidence = document.get("evidence")
     name = evidence.get("name") if isinstance(evidence, dict) else None
     if not isinstance(evidence, dict) or not isinstance(name, str) or audit.evidence.name not in _names(evidence):
         return audit
+    if name != audit.evidence.name:
+        yield note(compare.ANOTHER, f"the report is of {safe(name)}, the folder of {safe(audit.evidence.name)}")
     return replace(audit, evidence=replace(audit.evidence, name=name))
 
 

@@ -1,6 +1,7 @@
 """The sentences of terminal and HTML: what is concluded, of how much, and what to do next."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from auditor.model.audit import Audit
 from auditor.model.vocabulary import FindingKind, Place, Provider, Severity, Verdict
 from auditor.options import Options
 from auditor.reports import tables, verdict, words
+from tests.helpers import sealing
 from tests.helpers.fixtures import DEFRAGMENTED, MIGRATION, PROVIDERS, REWRITTEN
 
 FAIL_ON = Severity.MEDIUM
@@ -116,6 +118,14 @@ def test_what_a_configuration_has_is_not_asked_for(resources: tuple[str, ...], e
     audit = auditor.scan(enabled, Options(encryption_configs=(config,), resources=resources))
     steps = verdict.next_steps(audit)
     assert (verdict.RUN_WITH_IT in steps, verdict.ENCRYPT_FIRST in steps) == (encrypts, not encrypts)
+
+
+def test_of_several_configurations_each_must_encrypt(tmp_path: Path) -> None:
+    enabled = MIGRATION / "2-enabled.db"
+    config = enabled.with_suffix(".encryption.json")
+    other = sealing.configuration(tmp_path / "other.json", {"identity": {}})
+    audit = auditor.scan(enabled, Options(encryption_configs=(str(config), other)))
+    assert verdict.ENCRYPT_FIRST in verdict.next_steps(audit)
 
 
 def test_the_table_of_places_adds_up(rewritten: Audit) -> None:

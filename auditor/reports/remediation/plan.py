@@ -23,7 +23,7 @@ BATCH = 50
 """Objects that one pair of kubectl commands reads and writes."""
 _UID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _MEMBER_ID = re.compile("[0-9a-f]{1,16}")
-"""What the evidence shows of a member whose id is damaged is none."""
+"""The id of a member; where it is damaged, the evidence has words in its place."""
 ASK = "kubectl get namespace kube-system --output 'jsonpath={.metadata.uid}'"
 PRESERVED = {
     "etcd": "give PRESERVED=SNAPSHOT (etcdctl snapshot save); to defragment, a copy of that member's data directory",
