@@ -182,8 +182,9 @@ def test_clients_of_clouds_and_tokens_are_told_to_be_unconfined(evidence: str, o
     assert end(lambda: subprocess.run(["true"], check=True), limits) == DONE
 
 
-def audited(order: Order, target: Path) -> str:
+def audited(order: Order, temporary: Path, target: Path) -> str:
     """The state of one backup of a fleet, and what becomes of a file that its process would write after that."""
+    tempfile.tempdir = str(temporary)  # not by TMPDIR: the server it is forked from may be older than this test
     state = task._confined(order, 0.0)["state"]
     try:
         target.write_text("")
@@ -192,15 +193,15 @@ def audited(order: Order, target: Path) -> str:
     return f"{state}, written"
 
 
-def test_each_audit_of_a_fleet_is_confined_to_its_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_audit_of_a_fleet_is_confined_to_its_data_set(tmp_path: Path) -> None:
     backups = fleet.migration(tmp_path / "backups")
-    dataset, other = tmp_path / "set", tmp_path / "other"
-    for folder in (dataset, other, tmp_path / "temporary"):
+    dataset, other, temporary = tmp_path / "set", tmp_path / "other", tmp_path / "temporary"
+    for folder in (dataset, other, temporary):
         folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     order = next(iter(fleet.request(backups, dataset).settings.orders(listed([str(backups)])).values()))
     for folder, outcome in ((dataset, "written"), (other, "denied" if VERSION > 0 else "written")):
-        answer = child.result(child.start(partial(audited, order, folder / "new"), task.START, task.PRELOADED))
+        audit = partial(audited, order, temporary, folder / "new")
+        answer = child.result(child.start(audit, task.START, task.PRELOADED))
         assert answer == f"examined, {outcome}"
 
 
