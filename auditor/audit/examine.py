@@ -230,7 +230,7 @@ def _conclude(files: exhibit.Exhibit, judgement: Judgement, options: Options, lo
     hunted = hits.hunted(files, judgement, options)
     log.step(f"judged {sum(map(len, selections)):,} values of the selected resources")
     scope = scopes.names(store, options, judgement.in_scope)
-    advice = criteria.advice(scopes.present(store, criteria.policy), frozenset(scope))
+    advice = criteria.advice(scopes.present(store, criteria.policy), scopes.must(store, scope, judgement.in_scope))
     coverage = tally.coverage(store)
     totals = tally.tally(selections, [advised for _, advised in advice], hunted.hits)
     usage = None

@@ -57,6 +57,21 @@ def names(store: Store, options: Options, in_scope: Bools) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*asked, *sorted(added)]))
 
 
+def must(store: Store, scope: Sequence[str], in_scope: Bools) -> frozenset[str]:
+    """The resources that a configuration must encrypt: the scope's, and of `*` those that are in the evidence.
+
+    Args:
+        store: all values of the evidence.
+        scope: what names() says.
+        in_scope: which resources are judged.
+    """
+    if "*" not in scope:
+        return frozenset(scope)
+    judged = [store.resources[code] for code in np.flatnonzero(in_scope).tolist()]
+    named = (entry for entry in judged if entry is not fragments.UNIDENTIFIED and not entry.unlisted)
+    return frozenset(scope) | {entry.name for entry in named}
+
+
 def resources(selections: Sequence[Selection], scope: Sequence[str]) -> list[str]:
     """The resources of a scope one by one: in place of `*` those that some values are of.
 

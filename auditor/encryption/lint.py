@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from auditor.encryption.configuration import Configuration, Key, ProviderEntry, Rule
 from auditor.encryption.published import MARKER, PUBLISHED
-from auditor.kubernetes.resources import BUILT_IN
+from auditor.kubernetes.resources import AGGREGATED, BUILT_IN
 from auditor.model.vocabulary import Provider, Severity
 from auditor.text import shown
 
@@ -37,21 +37,15 @@ def advise(configuration: Configuration, resources: Collection[str], must: Colle
     Args:
         configuration: the file.
         resources: names of the resources in the evidence.
-        must: names of the resources that must be encrypted.
+        must: names of the resources that must be encrypted; with `*` among them one row is of all that lack a rule.
     """
     names = {*BUILT_IN.values(), *UNLISTED, *resources} - {""}
-    advice = []
-    for name in sorted(set(must) - {"*"}):
-        entries = configuration.providers_for(name)
-        if entries is None:
-            advice.append(Advice(Severity.HIGH, "resources", f"no rule covers {name}: it is written in plain"))
-        elif entries[0].provider is Provider.IDENTITY:
-            advice.append(Advice(Severity.HIGH, entries[0].path, f"identity is first: {name} is written in plain"))
-    covered = {entry.path for name in must for entry in (configuration.providers_for(name) or ())[:1]}
+    advice, covered = _required(configuration, must)
     for position, rule in enumerate(configuration.rules):
         first = rule.providers[0]
         if "*" not in must and first.path not in covered and _is_exception(rule, configuration.rules[position + 1 :]):
-            text = f"{_names(rule)}: under identity alone, before a wildcard that encrypts the rest: written in plain"
+            exempt = _names(rule.resources)
+            text = f"{exempt}: under identity alone, before a wildcard that encrypts the rest: written in plain"
             advice.append(Advice(Severity.LOW, first.path, text, judged=False))
         elif first.provider is Provider.IDENTITY and first.path not in covered:
             advice.append(
@@ -79,6 +73,23 @@ def advise(configuration: Configuration, resources: Collection[str], must: Colle
     return advice + [advised for rule in configuration.rules for advised in _weak(rule)]
 
 
+def _required(configuration: Configuration, must: Collection[str]) -> tuple[list[Advice], set[str]]:
+    """Advice on what must be encrypted and is not, and the paths of the providers that this speaks of."""
+    writers = {name: configuration.providers_for(name) for name in sorted(set(must) - {"*"})}
+    advice = [
+        Advice(Severity.HIGH, "resources", f"no rule covers {_names(bare)}: {_are(bare)} written in plain")
+        for bare in _together([name for name, entries in writers.items() if entries is None], must)
+    ]
+    # of `*` identity is told by rule, which is shorter
+    firsts = {} if "*" in must else {name: entries[0] for name, entries in writers.items() if entries}
+    advice += [
+        Advice(Severity.HIGH, first.path, f"identity is first: {name} is written in plain")
+        for name, first in firsts.items()
+        if first.provider is Provider.IDENTITY
+    ]
+    return advice, {first.path for first in firsts.values()}
+
+
 def _is_exception(rule: Rule, later: Sequence[Rule]) -> bool:
     """Whether a rule of identity alone takes its resources out of later wildcards that encrypt.
 
@@ -92,9 +103,18 @@ def _is_exception(rule: Rule, later: Sequence[Rule]) -> bool:
     return all({"*.*", f"*.{name.partition('.')[2]}"} & encrypting for name in rule.resources)
 
 
-def _names(rule: Rule) -> str:
-    more = f" and {len(rule.resources) - MOST_NAMES:,} more" if len(rule.resources) > MOST_NAMES else ""
-    return ", ".join(map(shown, rule.resources[:MOST_NAMES])) + more
+def _names(resources: Sequence[str]) -> str:
+    more = f" and {len(resources) - MOST_NAMES:,} more" if len(resources) > MOST_NAMES else ""
+    return ", ".join(map(shown, resources[:MOST_NAMES])) + more
+
+
+def _are(resources: Sequence[str]) -> str:
+    return "it is" if len(resources) == 1 else "they are"
+
+
+def _together(names: list[str], must: Collection[str]) -> list[list[str]]:
+    """The names of each row: of `*`, which may be dozens, all in one."""
+    return [names] * bool(names) if "*" in must else [[name] for name in names]
 
 
 def _duplicates(rules: Sequence[Rule]) -> Iterator[Advice]:
@@ -140,12 +160,19 @@ def obligations(
 ) -> frozenset[str]:
     """What a file must encrypt, of what must be: an aggregated API server's what it names, others not that.
 
+    Of `*`, nothing that another API server may write whose file is not given.
+
     Args:
         configuration: the file.
         configurations: every file of the cluster.
         must: names of the resources that must be encrypted.
     """
-    return frozenset(name for name in must if name == "*" or configuration in _writers(configurations, name))
+    foreign = AGGREGATED if "*" in must and not configuration.aggregated else ()
+    return frozenset(
+        name
+        for name in must
+        if name == "*" or (configuration in _writers(configurations, name) and name.partition(".")[2] not in foreign)
+    )
 
 
 def _writers(configurations: Sequence[Configuration], name: str) -> list[Configuration]:
@@ -158,13 +185,13 @@ def _writers(configurations: Sequence[Configuration], name: str) -> list[Configu
 
 def differences(configurations: Sequence[Configuration], must: Collection[str]) -> list[Advice]:
     """Advice on several API servers: resources that they write with different providers or keys."""
-    advice = []
-    for name in sorted(set(must) - {"*"}):
-        writers = {_writer(configuration.providers_for(name)) for configuration in _writers(configurations, name)}
-        if len(writers) > 1:
-            text = f"the configurations write {name} with different providers or keys"
-            advice.append(Advice(Severity.HIGH, "resources", text))
-    return advice
+    different = [
+        name
+        for name in sorted(set(must) - {"*"})
+        if len({_writer(each.providers_for(name)) for each in _writers(configurations, name)}) > 1
+    ]
+    text = "the configurations write {} with different providers or keys"
+    return [Advice(Severity.HIGH, "resources", text.format(_names(names))) for names in _together(different, must)]
 
 
 def _writer(entries: tuple[ProviderEntry, ...] | None) -> tuple[Provider, str, bytes]:

@@ -114,6 +114,29 @@ def test_all_resources_is_no_name() -> None:
     assert advise(configuration_of((["secrets"], [cbc()])), [], {"*", "secrets"}) == []
 
 
+def test_of_all_resources_those_without_a_rule_are_one_row() -> None:
+    must = {"*", "secrets", "configmaps", *(f"foo{number}.example.com" for number in range(9))}
+    (said,) = advise(configuration_of((["secrets"], [cbc()])), [], must)
+    assert (said.severity, said.path, said.judged) == (Severity.HIGH, "resources", True)
+    assert said.text.startswith("no rule covers configmaps, foo0.example.com, ")
+    assert said.text.endswith(" and 5 more: they are written in plain")
+    assert advise(configuration_of((["*.*"], [cbc()])), [], must) == []
+
+
+def test_of_all_resources_identity_first_is_said_once_a_rule() -> None:
+    configuration = configuration_of((["secrets"], [cbc()]), (["*.*"], [IDENTITY]))
+    said = advise(configuration, [], {"*", "secrets", "configmaps", "leases.coordination.k8s.io"})
+    assert judged_paths(said) == [(Severity.MEDIUM, "resources[1].providers[0]")]
+
+
+def test_of_all_resources_those_of_an_api_server_whose_file_is_not_given_are_not_required() -> None:
+    configuration = configuration_of((["secrets"], [cbc()]))
+    must = {"*", "secrets", "routes.route.openshift.io"}
+    assert obligations(configuration, [configuration], must) == {"*", "secrets"}
+    aggregated = configuration_of((["routes.route.openshift.io"], [cbc()]))
+    assert obligations(aggregated, [configuration, aggregated], must) == {"*", "routes.route.openshift.io"}
+
+
 def test_two_keys_of_one_name() -> None:
     said = advise(configuration_of((["secrets"], [cbc(("key1", A), ("key1", B))])), [], SECRETS)
     assert judged_paths(said) == [(Severity.MEDIUM, "resources[0].providers[0].keys[1].name")]
