@@ -1,7 +1,6 @@
 """A JSON report, and other JSON of the program, as verify takes them: nothing left out, nothing twice, nothing slow."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +53,11 @@ def test_a_section_that_no_report_has_is_noticed(report: dict[str, Any], tmp_pat
 
 
 def test_a_member_that_stands_twice_among_many_is_named_soon(tmp_path: Path) -> None:
-    """Counting each name took the square of their number."""
+    """Counting each name took the square of their number: more than the two minutes that run() waits."""
     target = tmp_path / "r.json"
     target.write_text('{"format":"etcd-auditor"' + "".join(f',"k{n}":0' for n in [*range(200_000), 199_999]) + "}")
-    started = time.monotonic()
     done = run("verify", target)
     assert (done.returncode, "k199999 stands twice" in done.stdout) == (1, True)
-    assert time.monotonic() - started < 30
 
 
 @pytest.mark.parametrize("where", ["members", "hashes"])
