@@ -264,7 +264,7 @@ def _write_script(request: WatchRequest, target: Path, session: "Session", progr
     names = [each.object for each in progress.remaining]
     objects = [ObjectReference(each.resource, each.namespace, each.name, each.key) for each in names]
     at = f"the keys of {session.endpoints} at revision {progress.revision:,}"
-    made = plan.of_objects(objects, at, progress.revision, settings(request.options), session.policy)
+    made = plan.of_objects(objects, at, progress.revision, settings(request.options), session.policy, session.prefixes)
     output.save(target, partial(script.write_plan, made), force=request.force)
 
 

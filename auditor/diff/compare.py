@@ -265,6 +265,9 @@ def _unexamined(comparison: Comparison, *, known: bool, any_order: bool) -> list
 
 def _notes(comparison: Comparison, again: int, *, same_store: bool) -> list[str]:
     notes = []
+    hashes = {comparison.before.evidence.sha256, comparison.after.evidence.sha256}
+    if len(hashes) == 1 and hashes != {""}:
+        notes.append("BEFORE and AFTER are one file by their SHA-256: nothing can differ")
     if not same_store:
         notes.append("one side is of kine and the other of etcd: their revisions, and so their order, are not compared")
     if again:

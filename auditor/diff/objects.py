@@ -166,6 +166,10 @@ def _forms(
     (kek, kek_now), _ = join.groups(keks)
     re_keyed = (label[0] != label[1]) | (kek != kek_now) | ((secret[0] != secret[1]) & (secret > 0).all(axis=0))
     identified = _key_identified(before, before_rows) & _key_identified(after, after_rows)
+    # one of two values under a name is decrypted and the other is not: that is another key's, or damaged
+    opened = np.stack([before.opened[before_rows], after.opened[after_rows]])
+    alike = (label[0] == label[1]) & (opened == Opened.FAILED).any(axis=0)
+    identified &= ~(alike & (opened == Opened.YES).any(axis=0))
     form = np.full(before_rows.size, FormChange.UNCHANGED, np.uint8)
     form[re_keyed] = FormChange.RE_KEYED
     form[~identified & ~identical] = FormChange.UNKNOWN

@@ -3,9 +3,13 @@
 Sources: sigs.k8s.io/yaml goyaml.v2/resolve.go (resolve), Go time/format.go (ParseDuration), net/url/url.go (Parse).
 """
 
+import base64
 import math
 import re
 
+NULL, TEXT, BINARY = (f"tag:yaml.org,2002:{name}" for name in ("null", "str", "binary"))
+TYPED = frozenset(f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool"))
+"""Tags of scalars, as a document writes them with two exclamation marks."""
 BOOLEANS = frozenset({"y", "Y", "n", "N"}) | {
     form for word in ("yes", "no", "true", "false", "on", "off") for form in (word, word.capitalize(), word.upper())
 }
@@ -56,9 +60,28 @@ def plain(text: str) -> str | None:
     return text
 
 
+def octets(text: str) -> bytes | None:
+    """The bytes of a text in base64, as Go's base64.StdEncoding reads it; None where it refuses the text."""
+    text = text.replace("\r", "").replace("\n", "")
+    if len(text) % 4 or text.count("=") > 2:  # Python passes over more of them, Go does not
+        return None
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
+
+
 def joined(text: str) -> str:
     """The text as Go reads it: pairs of surrogates are one character, and a lone one is replaced."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def tagged(text: str, tag: str | None) -> str | None:
+    """The text of a scalar: of a binary one what its base64 stands for, or None where that is none."""
+    if tag != BINARY:
+        return joined(text)
+    raw = octets(text)
+    return None if raw is None else raw.decode("utf-8", "replace")
 
 
 def _number(value: float) -> str:

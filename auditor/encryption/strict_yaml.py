@@ -10,16 +10,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from auditor.encryption.go_values import NULLS, Unquoted, joined, plain
+from auditor.encryption.go_values import NULL, NULLS, TEXT, TYPED, Unquoted, joined, plain, tagged
 from auditor.errors import AuditorError
 
 LARGEST = 1 << 20
 MOST_EVENTS = 20_000
 """Scalars, and beginnings and ends of lists and objects: some 3,000 keys of an EncryptionConfiguration."""
 DEEPEST = 32
-NULL = "tag:yaml.org,2002:null"
-TEXT = "tag:yaml.org,2002:str"
-TYPED = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool"})
 MERGE = "<<"
 REFUSES = "; kube-apiserver refuses it, so that another configuration is in force"
 MOST_NOTES = 5
@@ -30,7 +27,7 @@ class ConfigurationError(AuditorError):
 
 
 class Reader:
-    """The reader of one file. Every error names the file and a path or line in it, and nothing else.
+    """The reader of one file. Every error names the file and a path or line in it, nothing else.
 
     Args:
         name: printable name of the file.
@@ -84,8 +81,7 @@ class Reader:
             raise ValueError
 
         def fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-            mapping = dict(pairs)
-            if len(mapping) < len(pairs):
+            if len(mapping := dict(pairs)) < len(pairs):
                 self.fail("", "a field that stands twice")
             return mapping
 
@@ -241,7 +237,7 @@ class _Tree:
                 self._reader.fail(where, "a field that is no text, or that stands twice")
             name = self._value(events, event, depth + 1) if isinstance(event, yaml.AliasEvent) else None
             if isinstance(event, yaml.ScalarEvent):
-                name = joined(event.value)
+                name = self._text(event)
                 self._add(event, 1, len(name))
                 if event.anchor:
                     self._anchors[event.anchor] = name, 1, len(name)
@@ -279,7 +275,11 @@ class _Tree:
             return Unquoted(plain(event.value) or "")
         if not event.style and event.tag is None and isinstance(scalar := plain(event.value), Unquoted):
             return scalar if self._reader.as_kubernetes else joined(event.value)
-        return joined(event.value)
+        return self._text(event)
+
+    def _text(self, event: Any) -> str:
+        text = tagged(event.value, event.tag)
+        return text if text is not None else str(self._reader.fail(_where(event.start_mark), "!!binary is no base64"))
 
 
 def _more(events: Iterator[Any]) -> bool:

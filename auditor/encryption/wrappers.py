@@ -8,7 +8,7 @@ types/rke_types.go (services.kube-api.secrets_encryption_config.custom_config).
 import base64
 import binascii
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from auditor.encryption.strict_yaml import Reader
@@ -22,6 +22,7 @@ _FIELDS = {"Secret": (("data", True), ("stringData", False)), "ConfigMap": (("da
 """Fields of an object that hold texts, and whether these are in base64."""
 _STATES = ("currentState", "desiredState")
 _CUSTOM = ("services", "kube-api", "secrets_encryption_config", "custom_config")
+_TRUE = frozenset({"true", "yes", "on", "y"})
 _KINDS = (
     "AdmissionConfiguration AuthenticationConfiguration AuthorizationConfiguration Cluster ClusterConfiguration",
     "ClusterRole Config ConfigMap ConfigMapList ControllerManagerConfig CronJob CustomResourceDefinition DaemonSet",
@@ -42,7 +43,9 @@ def unwrap(reader: Reader, document: Any, depth: int = 0) -> Any:
     if isinstance(kind, str) and kind in _FIELDS:
         return _in_object(reader, document, kind, depth)
     if "kind" not in document and (custom := _custom(document)) is not None:
-        reader.note("it is RKE's cluster.yml: its custom_config is read")
+        enabled = str(_at(document, (*_CUSTOM[:-1], "enabled"))).lower() in _TRUE
+        unused = "" if enabled else ", which RKE does not use: secrets_encryption_config is not enabled"
+        reader.note(f"it is RKE's cluster.yml: its custom_config is read{unused}")
         return custom
     if "kind" not in document and any(isinstance(document.get(name), dict) for name in _STATES):
         return _in_state(reader, document, depth)
@@ -88,10 +91,16 @@ def _in_object(reader: Reader, document: dict[str, Any], kind: str, depth: int) 
 
 def _custom(document: dict[str, Any]) -> dict[str, Any] | None:
     """The configuration that RKE's cluster.yml holds; None for another document."""
-    part: Any = document
-    for name in _CUSTOM:
-        part = part.get(name) if isinstance(part, dict) else None
+    part = _at(document, _CUSTOM)
     return part if isinstance(part, dict) else None
+
+
+def _at(document: dict[str, Any], path: Sequence[str]) -> Any:
+    """What stands at a path; None where nothing does."""
+    part: Any = document
+    for name in path:
+        part = part.get(name) if isinstance(part, dict) else None
+    return part
 
 
 def _in_state(reader: Reader, document: dict[str, Any], depth: int) -> Any:

@@ -43,18 +43,18 @@ PageSink = Callable[[int, Sequence[kv.KeyValue]], None]
 class Follower:
     """The ranges of keys. One connection reads them, and the watch of each has one of its own."""
 
-    def __init__(self, access: Access, ranges: Sequence[tuple[bytes, bytes]], patience: float = PATIENCE) -> None:
+    def __init__(self, access: Access, patience: float = PATIENCE) -> None:
         """A follower that has neither read nor watched yet.
 
         Args:
             access: How to reach the etcd.
-            ranges: (first key, end) of each range.
             patience: Seconds without any endpoint that answers, after which a watch fails.
         """
         self.cluster = Cluster()
         """The one that the first answer was of: no other is read or watched."""
+        self.ranges: Sequence[tuple[bytes, bytes]] = ()
+        """(first key, end) of each range."""
         self._access = access
-        self._ranges = ranges
         self._patience = patience
         self._messages: queue.Queue[Message] = queue.Queue(QUEUE_SIZE)
         self._threads: list[_Watcher] = []
@@ -81,11 +81,11 @@ class Follower:
                 pager = range_read.Pager(client)
                 clear()
                 try:
-                    for number, bounds in enumerate(self._ranges):
+                    for number, bounds in enumerate(self.ranges):
                         for page in pager.pages(*bounds):
                             take(number, page.kvs)
                 except errors.Denied as error:
-                    raise roles.denial(error, client, self._ranges) from None
+                    raise roles.denial(error, client, self.ranges) from None
                 except errors.Compacted:
                     if attempt == range_read.RESTARTS:
                         raise
@@ -132,7 +132,7 @@ class Follower:
         self._messages = queue.Queue(QUEUE_SIZE)
         self._threads = [
             _Listener(self._access, self.cluster, self._messages, self._patience, (number, bounds, revision))
-            for number, bounds in enumerate(self._ranges)
+            for number, bounds in enumerate(self.ranges)
         ]
         self._threads.append(_Census(self.members, self._messages))
         for each in self._threads:

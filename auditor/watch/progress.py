@@ -88,6 +88,10 @@ class Progress:
     """Every object that remains, on request."""
     doubts: tuple[str, ...] = ()
     """Reasons for which what the members answer may be wrong."""
+    absent: tuple[str, ...] = ()
+    """The resources of which there is no object."""
+    prefixes: tuple[str, ...] = ()
+    """The storage prefixes that are read."""
 
     @property
     def unjudged(self) -> int:
@@ -173,6 +177,10 @@ class _Counts:
             namespaces.setdefault(name, NamespaceProgress()).add(share)
         return namespaces
 
+    def absent(self, roots: Sequence[Root]) -> tuple[str, ...]:
+        present = {_name(folder + b"/", roots).resource for folder, share in self.folders.items() if share.present}
+        return tuple(dict.fromkeys(name for name, _ in roots if name not in present))
+
     def objects(self, roots: Sequence[Root], *, every: bool) -> tuple[Remaining, ...]:
         """The objects that remain, by key; unless `every`, only those that are stuck."""
         reasons = ((key, form, entry, _stuck(key, entry, self.passed)) for key, form, entry in self.remaining)
@@ -221,6 +229,7 @@ def measure(
         stuck=tuple(each for each in objects if each.stuck),
         created=tuple(each for each in objects if each.created),
         remaining=objects if name_all else (),
+        absent=counts.absent(roots),
     )
 
 

@@ -19,7 +19,7 @@ from auditor.observer import SILENT, Observer
 from auditor.options import Options
 from auditor.protobuf import kv_pb2 as kv
 from auditor.text import restore
-from auditor.watch import identity
+from auditor.watch import identity, prefixes
 from auditor.watch.follow import PATIENCE, Answer, Follower
 from auditor.watch.judge import Pair, judge, selected
 from auditor.watch.messages import Events, HistoryCompacted, Members, Notice
@@ -71,10 +71,11 @@ class Session:
         self._notify = notify
         self._stuck_after = stuck
         self._clock = clock
-        self._resources = _resources(options)
-        ranges = [range_read.bounds(each.path) for each in self._resources]
+        self.prefixes = tuple(f"/{each.strip('/')}".rstrip("/") for each in options.storage_prefixes)
+        """The storage prefixes that are read, of the options or as detected."""
+        self._resources: list[Resource] = []
         self.endpoints = access.name
-        self._follower = Follower(access, ranges, patience)
+        self._follower = Follower(access, patience)
         self._access = access
         self._patience = patience
         self.deadline = math.inf
@@ -84,6 +85,7 @@ class Session:
 
     def __enter__(self) -> Self:
         self._look()
+        self._locate()
         if expected := self._options.expect_cluster:
             self._identify(expected)
         self.read()
@@ -112,6 +114,7 @@ class Session:
         if not self.criteria.clients:
             return
         keys = unwrapping.WrappedKeys(self.criteria)
+        self._locate()
 
         def take(number: int, page: Sequence[kv.KeyValue]) -> None:
             if page:
@@ -191,7 +194,21 @@ class Session:
         now = self._clock()
         progress = measure(self.tracker, roots, self._began, now, self._stuck_after, name_all=name_all)
         strangers = self._follower.strangers() if self._unasked else ()
-        return replace(progress, doubts=(*self._members.doubts, *strangers))
+        return replace(progress, doubts=(*self._members.doubts, *strangers), prefixes=self.prefixes)
+
+    def _locate(self) -> None:
+        """Set what is read: every resource below every storage prefix. Raises LiveError."""
+        if self._resources:
+            return
+        names = [name.rstrip(".") for name in self._options.resources]
+        if not self.prefixes:
+            with self._breakable():
+                detected = prefixes.detect(self._access, self._follower.cluster, [path_of(name) for name in names])
+            self.prefixes = detected or (PREFIX,)
+        self._resources = [
+            Resource(name, prefix, f"{prefix}/{path_of(name)}") for prefix in self.prefixes for name in names
+        ]
+        self._follower.ranges = [range_read.bounds(each.path) for each in self._resources]
 
     def _look(self) -> None:
         """Ask the members for their state; say what is new. Raises DifferentClusters, and Unavailable."""
@@ -262,12 +279,3 @@ class Session:
 
 def _pairs(page: Sequence[kv.KeyValue]) -> list[Pair]:
     return [(each.key, each.value, each.mod_revision) for each in page]
-
-
-def _resources(options: Options) -> list[Resource]:
-    """Every resource below every storage prefix."""
-    return [
-        Resource(name.rstrip("."), prefix, f"{prefix}/{path_of(name.rstrip('.'))}")
-        for prefix in (f"/{each.strip('/')}".rstrip("/") for each in options.storage_prefixes or (PREFIX,))
-        for name in options.resources
-    ]

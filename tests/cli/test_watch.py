@@ -127,7 +127,7 @@ def test_a_rewrite_in_a_pipe(tmp_path: Path) -> None:
     text = "".join(lines)
     assert "NO FINDINGS in latest: all 30 secrets are as wanted" in text
     assert "0 remaining + 30 rewritten + 0 deleted = 30" in text
-    assert "Not examined: current values only: history, freed pages, the WAL" in text
+    assert "Not examined: keys outside /registry/; current values only: history, freed pages, the WAL" in text
     assert "\x1b" not in text
 
 

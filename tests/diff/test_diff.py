@@ -125,6 +125,11 @@ def test_each_step_of_the_migration(pair: tuple[Path, Path]) -> None:
     assert comparison.exit_code(Severity.MEDIUM) == (0 if pair[1].stem[0] in "57" else 1)
 
 
+def test_a_file_beside_itself_is_said_to_be_one() -> None:
+    assert any("are one file" in note for note in stage_comparison(STAGES[0], STAGES[0]).notes)
+    assert not any("are one file" in note for note in stage_comparison(STAGES[0], STAGES[1]).notes)
+
+
 def test_from_the_first_stage_to_the_last() -> None:
     comparison = stage_comparison(STAGES[0], STAGES[-1])
     assert Counter(truth_forms(STAGES[0], STAGES[-1]).values()) == {
@@ -341,6 +346,13 @@ def test_every_form_and_content(tmp_path: Path) -> None:
     expected = {name: (form, content) for name, _, _, form, content in told}
     assert rows == {**expected, "gone": ("vanished", ""), "come": ("appeared", "")}
     assert list(comparison.columns["key"]) == sorted(comparison.columns["key"])
+    # a key that opens one of two values under its name: the other is under another key, or damaged
+    one_key = configuration(tmp_path / "one.json", provider("aesgcm", ("key1", KEY)), box, {"identity": {}})
+    with_one = Options(encryption_configs=(one_key,))
+    half = compare.compare(before, after, DiffOptions(with_one, with_one))
+    rows = dict(zip(half.columns["name"], half.columns["form"], strict=True))
+    assert rows["old-new-same"] == "unknown"
+    assert (half.complete, half.exit_code(Severity.MEDIUM) != 0) == (False, True)
     # without keys the same name looks like the same key, and no content of what is encrypted is known
     blind = compare.compare(before, after, DiffOptions(ENCRYPTED, ENCRYPTED))
     rows = dict(

@@ -64,12 +64,14 @@ def test_a_list_of_several_configurations_is_refused() -> None:
         parse(json.dumps({"kind": "List", "items": [SECRET, other]}).encode(), "enc")
 
 
-def test_the_configuration_of_rkes_cluster() -> None:
-    settings = {"enabled": True, "custom_config": document()}
+@pytest.mark.parametrize("enabled", [True, False, None])
+def test_the_configuration_of_rkes_cluster(enabled: bool | None) -> None:
+    settings = {"enabled": enabled, "custom_config": document()}
     wrapper = {"services": {"kube-api": {"secrets_encryption_config": settings}}}
     configuration = parse(yaml.safe_dump(wrapper).encode(), "cluster.yml")
     assert configuration.rules[0].resources == ("secrets",)
     assert "custom_config" in configuration.notes[0]
+    assert ("RKE does not use" in configuration.notes[0]) is not enabled
 
 
 def test_of_two_states_the_current_one_is_read() -> None:

@@ -48,6 +48,8 @@ class ApiServer:
     requests: list[tuple[str, str]] = field(default_factory=list)
     before: Callable[[str, str], None] = lambda method, path: None
     """Called before each request: what others do meanwhile."""
+    prefix: str = "/registry"
+    """Storage prefix."""
 
     def __enter__(self) -> Self:
         self._rng = random.Random(7)
@@ -69,10 +71,9 @@ class ApiServer:
 
     def create(self, thing: StoredObject, form: tuple[str, str, bytes] | None = None) -> int:
         """Put an object as the write provider, or `form`, writes it: its revision."""
-        namespaced = thing.kind != b"Namespace"
-        return self.etcd.put(
-            thing.key if namespaced else self.key("namespaces", "", thing.name.decode()), self.seal(thing, form)
-        )
+        resource = "namespaces" if thing.kind == b"Namespace" else "secrets"
+        key = self.key(resource, thing.namespace.decode(), thing.name.decode())
+        return self.etcd.put(key, self.seal(thing, form))
 
     def seal(self, thing: StoredObject, form: tuple[str, str, bytes] | None = None) -> bytes:
         kind, name, key = form or self.providers[0]
@@ -81,7 +82,7 @@ class ApiServer:
         return sealing.seal(kind, name, key, thing, self._rng)
 
     def key(self, resource: str, namespace: str, name: str) -> bytes:
-        return "/".join(("/registry", resource, *filter(None, (namespace,)), name)).encode()
+        return "/".join((self.prefix, resource, *filter(None, (namespace,)), name)).encode()
 
     def opened(self, key: bytes, value: bytes) -> tuple[bytes, bool]:
         """The plaintext, and whether the value is stale."""

@@ -63,13 +63,15 @@ class Migration:
     uid: str = UID
     etcd: Etcd = None  # type: ignore[assignment]
     """Its etcd, or one member of it; started where none is given."""
+    prefix: str = "/registry"
+    """Storage prefix."""
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.own = self.etcd is None
         if self.own:
             self.etcd = Etcd(self.folder / "data")
-        self.server = ApiServer(self.etcd, self.uid).__enter__()
+        self.server = ApiServer(self.etcd, self.uid, prefix=self.prefix).__enter__()
         for number in range(self.count):
             self.server.create(secret(number), IDENTITY)
         self.evidence = self.etcd.save(self.folder / "evidence.db")
@@ -144,7 +146,7 @@ class Migration:
         return [
             key.decode().rpartition("/")[2]
             for key, record in self.etcd.get_all().items()
-            if key.startswith(b"/registry/secrets/") and not record.value.startswith(b"k8s:enc:")
+            if key.startswith(f"{self.prefix}/secrets/".encode()) and not record.value.startswith(b"k8s:enc:")
         ]
 
     @property

@@ -372,6 +372,34 @@ def test_several_resources_and_prefixes(tmp_path: Path) -> None:
             assert numbers(session) == (3, 0, 3, 0, 3)
 
 
+def test_without_a_storage_prefix_every_one_that_holds_the_resources_is_read(tmp_path: Path) -> None:
+    with Etcd(tmp_path / "data") as etcd:
+        for key in (b"/a", b"/a!b/pods/n/x", b"/kubernetes.io/secrets/n/x", b"/other/secret", b"compact_rev_key"):
+            etcd.put(key, plain(1))
+        with Session(access(etcd.endpoint), KEY1, lambda _: None) as session:
+            assert (session.prefixes, numbers(session)) == (("/kubernetes.io",), (1, 1, 0, 0, 1))
+        etcd.put(b"/registry/secrets/n/x", NEW)
+        with Session(access(etcd.endpoint), KEY1, lambda _: None) as session:
+            assert (session.prefixes, numbers(session)) == (("/kubernetes.io", "/registry"), (1, 1, 0, 0, 2))
+            text = "\n".join(words.conclusion(session.progress(), ["secrets"], configured=False))
+        assert "Not examined: keys outside /kubernetes.io/ and /registry/; current values only" in text
+        etcd.delete(b"/kubernetes.io/secrets/n/x")
+        etcd.delete(b"/registry/secrets/n/x")
+        with Session(access(etcd.endpoint), KEY1, lambda _: None) as session:
+            assert (session.prefixes, words.exit_code(session.progress(), configured=False)) == (("/registry",), 3)
+
+
+def test_a_resource_without_an_object_beside_one_that_has_some_is_inconclusive(tmp_path: Path) -> None:
+    options = replace(KEY1, resources=("secrets", "configmap"))
+    with Etcd(tmp_path / "data") as etcd:
+        etcd.put(b"/registry/secrets/n/x", NEW)
+        with Session(access(etcd.endpoint), options, lambda _: None) as session:
+            progress = session.progress()
+    assert (progress.absent, words.exit_code(progress, configured=False)) == (("configmap",), 3)
+    head = words.conclusion(progress, options.resources, configured=False)[0]
+    assert head.startswith("INCONCLUSIVE: there is no object of configmap: check the name")
+
+
 @pytest.mark.parametrize("reading", [True, False], ids=["reading", "watching"])
 def test_a_store_that_was_set_back_is_counted_anew(tmp_path: Path, *, reading: bool) -> None:
     """Of the same cluster id, which comes of the peer URLs, and at an older revision: a backup was restored."""

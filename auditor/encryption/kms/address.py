@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from auditor import inputs
 from auditor.errors import UsageError
@@ -15,6 +15,8 @@ LARGEST = 1 << 16
 FILES = frozenset({"token-file", "secret-id-file", "pin-file", "ca"})
 """Parameters that name files."""
 _OPTION = "--kms"
+_PLACE = "/:@,;=+"
+"""What stands for itself in a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,19 @@ def parse(text: str) -> Address:
     # a plus stands for itself: it is part of base64, and of paths
     pairs = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)
     return Address(name, scheme, unquote(place), tuple(pairs))
+
+
+def absolute(text: str) -> str:
+    """The same address, with absolute paths: for another working directory. Raises UsageError."""
+    address = parse(text)
+    if not list(files([text])):
+        return text
+    place = str(Path(address.place).absolute()) if address.scheme == "file" else address.place
+    pairs = [
+        f"{name}={quote(str(Path(value).absolute()) if name in FILES and value else value)}"
+        for name, value in address.parameters
+    ]
+    return f"{address.name}={address.scheme}:{quote(place, safe=_PLACE)}{'?' * bool(pairs)}{'&'.join(pairs)}"
 
 
 def files(texts: Sequence[str]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from auditor.model.audit import Audit
 from auditor.model.vocabulary import EvidenceKind, Place
 from auditor.options import Setting
 from auditor.reports import causes
-from auditor.reports.remediation import forms, objects
+from auditor.reports.remediation import forms, objects, verification
 from auditor.reports.remediation.objects import Group, ObjectReference
 from auditor.reports.words import plural
 from auditor.text import hex_id, shown
@@ -127,15 +127,20 @@ def of_audit(audit: Audit) -> Plan:
         trees=_trees(groups, policy, prefix, audit.resources),
         compaction=store == "etcd" and bool(superseded or groups),
         defragmentation=store == "etcd" and bool(places - {Place.WAL} or groups),
-        options=policy_options(settings),
+        options=verification.options(settings, verification.resources(audit, groups), prefix),
         watchable="*" not in audit.resources,
         remarks=_remarks(audit, store),
     )
-    return replace(plan, screen=_screen(plan, audit.policy, _counts(audit)))
+    return replace(plan, screen=(*_screen(plan, audit.policy, _counts(audit)), *verification.differences(settings)))
 
 
 def of_objects(
-    references: Sequence[ObjectReference], origin: str, revision: int, settings: Mapping[str, Setting], policy: str
+    references: Sequence[ObjectReference],
+    origin: str,
+    revision: int,
+    settings: Mapping[str, Setting],
+    policy: str,
+    prefixes: Sequence[str],
 ) -> Plan:
     """The plan of a rewrite alone, of what `watch` finds to remain.
 
@@ -145,22 +150,24 @@ def of_objects(
         revision: Its revision.
         settings: The options of the run, by name.
         policy: The policy in one line.
+        prefixes: The storage prefixes that were read.
     """
     uid = cluster_uid("", str(settings["expect_cluster"]), origin)
     wanted = policy_of(settings)
     resources = sorted({each.resource for each in references if each.valid})
     groups, refused = objects.grouped(references, {name: forms.form(wanted, name) for name in resources})
+    prefix = _prefix(groups, prefixes)
     plan = Plan(
         origin=origin,
         evidence="",
         cluster=uid,
         revision=revision,
-        prefix=_prefix(groups, tuple(f"/{name.strip('/')}" for name in _texts(settings["storage_prefixes"]))),
+        prefix=prefix,
         groups=groups,
         refused=refused,
-        options=policy_options(settings),
+        options=verification.options(settings, verification.texts(settings["resources"]), prefix),
     )
-    return replace(plan, screen=_screen(plan, policy, {}))
+    return replace(plan, screen=(*_screen(plan, policy, {}), *verification.differences(settings)))
 
 
 def cluster_uid(shown_by_evidence: str, expected: str, name: str) -> str:
@@ -182,24 +189,8 @@ def policy_of(settings: Mapping[str, Setting]) -> Policy:
     from auditor.options import Options
 
     asked = Options(expect=str(settings["expect"]))
-    configurations = tuple(load(Path(path)) for path in _texts(settings["encryption_configs"]))
+    configurations = tuple(load(Path(path)) for path in verification.texts(settings["encryption_configs"]))
     return replace(prepare(asked).policy, configurations=configurations)
-
-
-def policy_options(settings: Mapping[str, Setting]) -> tuple[str, ...]:
-    """The options of a policy as words of a command, with absolute paths."""
-    words = [f"--resource={name}" for name in _texts(settings["resources"])]
-    words += [f"--storage-prefix={name}" for name in _texts(settings["storage_prefixes"])]
-    words += [f"--encryption-config={Path(path).absolute()}" for path in _texts(settings["encryption_configs"])]
-    words += [f"--kms-plugin={name}" for name in _texts(settings["kms_plugins"])]
-    words += [f"--current-kek={name}" for name in _texts(settings["current_keks"])]
-    if settings["expect"] != "encrypted":
-        words.append(f"--expect={settings['expect']}")
-    return tuple(words)
-
-
-def _texts(setting: Setting) -> tuple[str, ...]:
-    return setting if isinstance(setting, tuple) else ()
 
 
 def _store(kind: EvidenceKind) -> str:

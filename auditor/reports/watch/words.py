@@ -27,8 +27,8 @@ def _reason(progress: Progress, what: str, *, configured: bool) -> str:
         return f"no read of all {what} was completed"
     if progress.useless:
         return "; ".join(useless(progress))
-    if not progress.all.present:
-        return f"there is no object of {what}: check the name and --storage-prefix"
+    if progress.absent:
+        return f"there is no object of {', '.join(progress.absent)}: check the name and --storage-prefix"
     if configured and progress.unopened:
         return f"{progress.unopened:,} of {progress.all.present:,} {what} are as wanted by prefix only"
     return "; ".join(progress.doubts)
@@ -63,7 +63,10 @@ def conclusion(progress: Progress, resources: Sequence[str], *, configured: bool
             f"{plural(count, 'object')} {'was' if count == 1 else 'were'} created in the old form while the watch ran"
         )
         also.append(f"Also: {what}: an API server writes with another configuration.")
-    return [head, sums(progress), *also, f"Not examined: {NOT_COVERED}."]
+    if code == 1 and progress.absent:
+        also.append(f"Also: there is no object of {', '.join(progress.absent)}.")
+    within = f"keys outside {' and '.join(f'{each}/' for each in progress.prefixes)}; " if progress.prefixes else ""
+    return [head, sums(progress), *also, f"Not examined: {within}{NOT_COVERED}."]
 
 
 def sums(progress: Progress) -> str:

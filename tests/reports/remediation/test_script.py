@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import auditor
 from auditor import Options
+from auditor.encryption.kms.address import parse
 from auditor.errors import UsageError
 from auditor.reports.remediation import plan as plans
 from auditor.reports.remediation import script
@@ -181,6 +182,33 @@ def test_a_key_of_a_kms_is_named_by_its_plugin() -> None:
         expect_cluster=UID,
     )
     assert re.search(r"^at \S+ \S+ k8s:enc:\S+$", text, re.MULTILINE) or "# No object is to be rewritten" in text
+
+
+def test_what_is_rewritten_is_verified() -> None:
+    every = FIXTURES / "providers" / "1-every-provider.db"
+    text = text_of(every, encryption_configs=(str(every.with_suffix(".encryption.json")),))
+    assert "\nbatch configmaps " in text
+    assert " --resource=secrets --resource=configmaps --storage-prefix=/registry " in text
+
+
+def test_what_verifying_takes_of_the_kms_and_what_it_leaves_out_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kek = tmp_path / "a kek+1"
+    kek.write_bytes(bytes(range(32)))
+    text = text_of(
+        FIXTURES / "providers" / "2-kek-rotated.db",
+        encryption_configs=(str(FIXTURES / "providers" / "2-kek-rotated.encryption.json"),),
+        kms=(f"vault=file:{kek.name}",),
+        kms_confirmed=True,
+        compromised_keys=("aescbc:key1",),
+        expect_cluster=UID,
+    )
+    assert f" --kms=vault=file:{tmp_path}/a%20kek+1 --yes" in text
+    assert parse(f"vault=file:{tmp_path}/a%20kek+1").place == str(kek)
+    assert "say 'verifying asks --kms of vault for what it wrapped, as the audit did, without another question'" in text
+    assert "say 'verifying is without --compromised-key of the audit: it says nothing of what they decide'" in text
 
 
 def test_without_a_uid_no_script_is_made(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_the_whole_way(migration: Migration) -> None:
     code, said = migration.run(**live)
     assert (code, "done before" in said) == (0, True)
     last = [line.split()[0] for line in migration.notes]
-    assert last[-4:] == ["compacting", "compacted", "preserved", "defragmented"]
+    assert last[-5:] == ["compacting", "compacted", "verified", "preserved", "defragmented"]
     assert all(line.endswith(" .") for line in migration.notes)
 
 
@@ -105,6 +105,56 @@ def test_another_api_server_that_writes_the_old_form_is_noticed(migration: Migra
     assert code == 1
     assert "STOPPED: an API server still writes another form of secrets" in said
     assert len(migration.written) == 1
+
+
+def test_what_is_verified_is_under_the_storage_prefix_that_was_detected(tmp_path: Path) -> None:
+    """Beside another cluster's tree, in which all is encrypted."""
+    with Migration(tmp_path / "one", count=2, prefix="/kubernetes.io") as migration:
+        assert migration.make().returncode == 1
+        other = secret(0, b"other")
+        migration.etcd.put(other.key, seal(*CBC, other, random.Random(1)))
+        migration.server.create(secret(50), IDENTITY)  # since the evidence: it is in no batch
+        code, said = migration.apply()
+        assert (code, "FINDINGS: 1 of 3 secrets are not as wanted" in said) == (1, True), said
+        migration.server.create(secret(50))
+        code, said = migration.apply()
+        assert (code, "NO FINDINGS in latest: all 3 secrets" in said) == (0, True), said
+
+
+def test_a_compaction_that_was_done_before_a_rewrite_is_none_after_it(migration: Migration) -> None:
+    step = {"COMPACT": "yes", **migration.live}
+    assert migration.apply()[0] == 0
+    assert migration.run(PRESERVED=str(migration.evidence), **step)[0] == 0
+    done = migration.compacted()
+    migration.server.create(secret(1), IDENTITY)
+    code, said = migration.run(PRESERVED=str(migration.evidence), **step)
+    assert (code, "NOT VERIFIED" in said, migration.compacted()) == (1, True, done), said
+    assert migration.apply()[0] == 0
+    member = {"DEFRAGMENT": member_of(migration.etcd), **migration.live}
+    code, said = migration.run(**member)
+    assert (code, "not compacted since the last rewrite" in said) == (2, True), said
+    code, said = migration.run(PRESERVED=str(migration.snapshot()), **step)
+    assert (code, migration.compacted() > done, migration.plain) == (0, True, []), said
+
+
+@pytest.mark.parametrize("others", [5, 25])
+def test_what_is_written_between_verifying_and_compacting_is_seen_behind_newer_values(
+    migration: Migration, others: int
+) -> None:
+    assert migration.apply()[0] == 0
+    real, wait = migration.folder / "bin" / "real-auditor", migration.folder / "wait"
+    (migration.folder / "bin" / "etcd-auditor").rename(real)
+    lines = [f'"{real}" "$@"; code=$?', f'[ "$1" != watch ] || cat "{wait}" > {os.devnull}', "exit $code"]
+    program(migration.folder / "bin" / "etcd-auditor", *lines)
+    os.mkfifo(wait)
+    with migration.start(COMPACT="yes", PRESERVED=str(migration.evidence), **migration.live) as process:
+        with wait.open("w"):  # opened once both sides are there: after the audit
+            migration.server.create(secret(1), IDENTITY)
+            for number in range(others):
+                migration.server.create(secret(100 + number))
+        said, _ = process.communicate(timeout=600)
+    assert (process.returncode, "REFUSED: a value was written in another form since" in said) == (2, True), said
+    assert migration.compacted() == 1
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_rewritten(migration: Migration) -> None:

@@ -4,6 +4,13 @@ all_rewritten() {
   awk '$1 == "again" { all = 0 } $0 == "rewritten all ." { all = 1 } END { exit !all }' "$EA_NOTES"
 }
 
+# lately WORD: the second word of its last note; fails where anything was rewritten, or found to be left, since
+lately() {
+  [ -e "$EA_NOTES" ] || return 1
+  awk -v word="$1" '$1 == "again" || $0 == "rewritten all ." { last = "" } $1 == word && $NF == "." { last = $2 }
+    END { if (last == "") exit 1; print last }' "$EA_NOTES"
+}
+
 # compacted REVISION: whether etcd no longer has the revision before it
 compacted() {
   etcd get "$EA_PREFIX/namespaces/kube-system" --rev=$(($1 - 1)) --write-out fields > /dev/null && return 1
@@ -20,10 +27,12 @@ compact() {
   [ -n "$EA_ETCD" ] || refuse "compaction needs ETCDCTL_ENDPOINTS"
   [ "$EA_HELD" = yes ] || refuse "etcd's kube-system is encrypted, and no object was rewritten that shows whose etcd this is"
   # a run that was killed may have compacted and not noted it
-  known=$(noted compacted) || known=$(noted compacting) || known=0
+  known=$(lately compacted) || known=$(lately compacting) || known=0
   if [ "$known" -gt 1 ] && compacted "$known"; then
-    noted compacted > /dev/null || note compacted "$known"
-    say "compaction: done before, at revision $known"
+    lately compacted > /dev/null || note compacted "$known"
+    # others may have written the old form since
+    verify || exit
+    say "compaction: done before, at revision $known; what was written since, up to revision $newest, stands in the history"
     return 0
   fi
   all_rewritten || refuse "not all is rewritten: APPLY=yes first"

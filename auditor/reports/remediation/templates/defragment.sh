@@ -1,9 +1,16 @@
+# defragmented MEMBER: whether that was noted since the last rewrite and compaction
+defragmented() {
+  [ -e "$EA_NOTES" ] || return 1
+  awk -v id="$1" '$1 == "again" || $0 == "rewritten all ." || $1 == "compacted" { done = 0 }
+    $1 == "defragmented" && $2 == id && $NF == "." { done = 1 } END { exit !done }' "$EA_NOTES"
+}
+
 # defragment MEMBER: one, followers first, all others healthy before and after
 defragment() {
   [ -n "$EA_ETCD" ] || refuse "defragmentation needs ETCDCTL_ENDPOINTS"
   [ "$EA_HELD" = yes ] || refuse "etcd's kube-system is encrypted, and no object was rewritten that shows whose etcd this is"
   if [ "$EA_COMPACTION" = yes ]; then
-    known=$(noted compacted) || refuse "the history is not compacted: COMPACT=yes first"
+    known=$(lately compacted) || refuse "the history is not compacted since the last rewrite: COMPACT=yes first"
     compacted "$known" || refuse "this etcd is not compacted at revision $known, as was noted"
   fi
   number=$(etcd member list | grep -c .)
@@ -14,7 +21,7 @@ defragment() {
     hex=$(printf '%x' "$id") role=follower
     if [ "$id" = "$leader" ]; then role=leader; fi
     state=open
-    if noted defragmented "$hex" > /dev/null; then state="done"; fi
+    if defragmented "$hex"; then state="done"; fi
     say "member $hex: $role, $size bytes, $endpoint, $state"
     list="$list$role:$state "
     if [ "$hex" = "$DEFRAGMENT" ]; then chosen=$endpoint part=$role was=$size now_done=$state; fi

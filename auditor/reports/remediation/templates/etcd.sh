@@ -107,10 +107,17 @@ stored() {
 
 # newer REVISION: the names under TREE whose value was written after it in another form than WANTED
 newer() {
-  found=$(etcd get "$EA_TREE" --prefix --sort-by=MODIFY --order=DESCEND --limit=20 --write-out fields |
-    EA_ROOT=$EA_TREE awk -v cluster="$EA_ETCD" -v asked=1 -v limit=1 "$EA_FIELDS") || {
-    say "(etcd gives no answer)"
-    return 0
-  }
-  printf '%s\n' "$found" | awk -v after="$1" '$2 + 0 > after + 0 && $3 == "no" { print $1 }'
+  most=20
+  while :; do
+    found=$(etcd get "$EA_TREE" --prefix --sort-by=MODIFY --order=DESCEND --limit="$most" --write-out fields |
+      EA_ROOT=$EA_TREE awk -v cluster="$EA_ETCD" -v asked=1 -v limit=1 "$EA_FIELDS") || {
+      say "(etcd gives no answer)"
+      return 0
+    }
+    # where all of them are newer, there may be more
+    count=$(printf '%s\n' "$found" | awk -v after="$1" '$(NF - 1) + 0 > after + 0 { n++ } END { printf "%d\n", n }')
+    if [ "$count" -lt "$most" ]; then break; fi
+    most=$((most * 10))
+  done
+  printf '%s\n' "$found" | awk -v after="$1" '$(NF - 1) + 0 > after + 0 && $NF == "no" { print $1 }'
 }

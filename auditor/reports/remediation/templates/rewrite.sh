@@ -216,7 +216,8 @@ rewrite() {
     verify || ended=$?
   fi
   [ "$ended" = 0 ] || exit "$ended"
-  note rewritten all
+  # where nothing was to be done, the steps after it are as done as they were
+  if [ "$EA_DONE$EA_GONE$EA_WROTE" != 000 ] || ! noted rewritten > /dev/null; then note rewritten all; fi
 }
 
 # rewritten: every object, and the counts; ends here where one failed

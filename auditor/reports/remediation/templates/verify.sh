@@ -4,7 +4,9 @@ verify() {
     say "verify: reading every current value"
     code=0
     audit_current > "$EA_TMP/verified" 2>&1 || code=$?
-    tail -n 8 "$EA_TMP/verified"
+    # the conclusion and what follows it, or how an error ends
+    awk '/^(FINDINGS|INCONCLUSIVE|NO FINDINGS)/ { from = NR } from && NR < from + 12 { print } { line[NR] = $0 }
+      END { if (!from) for (n = NR > 8 ? NR - 7 : 1; n <= NR; n++) print line[n] }' "$EA_TMP/verified"
   elif [ -n "${AUDITED:-}" ]; then
     code=0
     audited || code=$?
