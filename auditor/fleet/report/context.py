@@ -14,11 +14,14 @@ from auditor.fleet.dataset import LISTING, DataSet
 from auditor.fleet.errors import DataSetError
 from auditor.fleet.folder import DataSetFolder
 from auditor.fleet.schema import TABLES
-from auditor.text import moment
+from auditor.kubernetes.trees import seconds
+from auditor.text import moment, shown
 
 MEMORY = "700MB"
 """What DuckDB may hold before it writes to its folder of temporary files."""
 SEVERITIES = ("low", "medium", "high", "critical")
+SKEW = 600
+"""Seconds by which the clock that dated a backup may be ahead of the report's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,7 @@ class Context:
         listing = pq.read_table(pa.BufferReader(raw))
         self.about: dict[str, Any] = json.loads(listing.schema.metadata[b"run"])
         self.compared = bool(data.about.get("compare")) and any(file.table == "values" for file in data.files.values())
-        self.at = _seconds(questions.as_of) if questions.as_of else int(datetime.now(UTC).timestamp())
+        self.at = instant("--as-of", questions.as_of) if questions.as_of else int(datetime.now(UTC).timestamp())
         self.connection = duckdb.connect(config={"memory_limit": MEMORY, "preserve_insertion_order": False})
         if not folder.local:
             self.connection.register_filesystem(folder.system)
@@ -192,12 +195,12 @@ _BLIND = "SELECT n.who FROM newest n JOIN population p USING (backup) WHERE p.un
 _ALL = "SELECT who FROM newest"
 
 
-def _seconds(text: str) -> int:
-    try:
-        moment_ = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError("--as-of: expected a time in ISO 8601, such as 2026-11-28T06:00:00Z") from None
-    return int((moment_ if moment_.tzinfo is not None else moment_.replace(tzinfo=UTC)).timestamp())
+def instant(option: str, text: str) -> int:
+    """The time that an option names, seconds since 1970; without a zone it is UTC. Raises UsageError."""
+    at = seconds(text)
+    if at is None:
+        raise UsageError(f"{option} {shown(text)}: expected a time in ISO 8601, such as 2026-11-28T06:00:00Z")
+    return max(at, 0)
 
 
 def day(seconds: float | None) -> str:

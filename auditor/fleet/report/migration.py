@@ -6,7 +6,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from auditor.errors import UsageError
-from auditor.fleet.report.context import Context
+from auditor.fleet.report.context import Context, instant
 from auditor.fleet.report.model import Answer, Cells, Grid, Section
 from auditor.text import moment, shown
 
@@ -65,12 +65,12 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What was migrated to, and the day from which backups are looked at."""
+    """What was migrated to, and the time from which backups are looked at."""
 
     provider: str
     name: str
-    since: str
-    """A day, ISO 8601."""
+    at: int
+    """That time, seconds since 1970."""
 
     @classmethod
     def of(cls, text: str, since: str) -> "Target":
@@ -80,7 +80,7 @@ class Target:
             raise UsageError(f"--migration {shown(text)}: expected {', '.join(PROVIDERS)}, and perhaps :NAME")
         if not since:
             raise UsageError("--migration needs --from DATE: the day from which backups are looked at")
-        return cls(provider, name, since)
+        return cls(provider, name, instant("--from", since))
 
     @property
     def label(self) -> str:
@@ -98,11 +98,11 @@ WITH counted AS (
     FROM (SELECT *, list_contains(?::VARCHAR[], provider) AND (? = '' OR key_name = ?) AS fits
           FROM all_inventory WHERE judged <> 'out of scope') i GROUP BY i.backup)
 SELECT p.who, p.url, p.stamp, p.revision, coalesce(c.current, 0), coalesce(c.exceptions, 0), coalesce(c.opened, 0),
-    coalesce(c.by_prefix, 0), coalesce(c.leftovers, 0), (p.taken >= ?)::INTEGER
+    coalesce(c.by_prefix, 0), coalesce(c.leftovers, 0), (p.stamp >= ?)::INTEGER
 FROM population p LEFT JOIN counted c USING (backup)
 WHERE p.state = 'examined' ORDER BY p.who, p.stamp, p.revision, p.url"""
 _UNREAD = """
-SELECT who, count(*) FROM population WHERE (state <> 'examined' OR NOT complete) AND taken >= ? GROUP BY who"""
+SELECT who, count(*) FROM population WHERE (state <> 'examined' OR NOT complete) AND stamp >= ? GROUP BY who"""
 _LISTED = """
 SELECT n.who, string_agg(DISTINCT rtrim(k.provider || '/' || k.key_name, '/')
     || CASE WHEN b.configurations > 1 THEN ' (in ' || k.configurations || ' of ' || b.configurations || ')'
@@ -114,13 +114,13 @@ def section(context: Context, target: Target, missing: Mapping[str, int]) -> tup
     """The section, and the verdict on the whole fleet. missing: of population.missing()."""
     by_cluster: dict[str, list[Counts]] = {}
     places: dict[str, list[tuple[str, int]]] = {}
-    asked = (list(PROVIDERS[target.provider]), target.name, target.name, target.since)
+    asked = (list(PROVIDERS[target.provider]), target.name, target.name, target.at)
     for who, url, *counts in context.rows(_BACKUPS, *asked):
         backup = Counts(*map(int, counts))
         by_cluster.setdefault(who, []).append(backup)
         if backup.asked:
             places.setdefault(who, []).append((url, backup.exceptions))
-    unread = dict(context.rows(_UNREAD, target.since))
+    unread = dict(context.rows(_UNREAD, target.at))
     listed = {who: (providers, count) for who, providers, count in context.rows(_LISTED)}
     retention = dict(context.rows("SELECT name, retention FROM clusters WHERE retention > 0"))
     servers = dict(context.rows("SELECT name, api_servers FROM clusters WHERE api_servers > 0"))
@@ -153,7 +153,7 @@ def section(context: Context, target: Target, missing: Mapping[str, int]) -> tup
             )
         )
     whole = _whole(outcomes)
-    sentence = f"{whole.value}: migration to {target.label}, by backups since {target.since}."
+    sentence = f"{whole.value}: migration to {target.label}, by backups since {moment(target.at)}."
     title, grids = f"Migration to {target.label}", _grids(lines, places)
     return Section("migration", title, ANSWERS[whole], (sentence,), grids), whole
 
