@@ -11,9 +11,7 @@ from auditor.text import plural
 from auditor.version import __version__
 
 _SEVERE = """
-SELECT count(*) FROM population p LEFT JOIN clusters k ON k.name = p.who
-WHERE p.state = 'examined' AND list_contains(?::VARCHAR[], p.severity)
-    AND p.stamp >= ? - CASE WHEN ? > 0 THEN ? WHEN coalesce(k.retention, 0) > 0 THEN k.retention ELSE ? END"""
+SELECT count(*) FROM population WHERE state = 'examined' AND inside AND list_contains(?::VARCHAR[], severity)"""
 
 
 def build(context: Context, earlier: dict[str, Any] | None = None, target: Target | None = None) -> FleetReport:
@@ -45,7 +43,7 @@ def build(context: Context, earlier: dict[str, Any] | None = None, target: Targe
     )
     incomplete = False
     if target is not None:
-        migrated, outcome = migration.section(context, target, absent)
+        migrated, outcome = migration.section(context, target)
         sections = (*sections, migrated)
         incomplete = outcome is Outcome.INCOMPLETE
         if outcome is Outcome.NOT_PROVEN:
@@ -68,7 +66,7 @@ def _severe(context: Context) -> int:
     """The number of backups inside the retention with a finding that counts."""
     questions = context.questions
     severities = list(SEVERITIES[SEVERITIES.index(questions.fail_on) :])
-    return context.number(_SEVERE, severities, context.at, questions.retention, questions.retention, context.at)
+    return context.number(_SEVERE, severities)
 
 
 def _conclusion(severe: int, open_questions: tuple[str, ...], fail_on: str) -> Section:

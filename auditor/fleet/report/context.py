@@ -124,36 +124,22 @@ class Context:
         """The tables of all questions.
 
         population: one row a backup of the listing, with `who` (its cluster's name or uid) and what became of it.
-        newest: the newest examined backup of each cluster; of the same second the one of the highest revision.
+        `store` is what backups are compared within: the cluster, or the backup alone where that is not known. `timed`:
+        its time is known, and not later than the report's. `retention` and `inside`: --retention, else the cluster's.
+        newest: the newest examined backup of each store; of the same second the one of the highest revision. One that
+        is not timed may be the newest, and has a row of its own.
         contrary: clusters of which backups are newer by time and older by revision, how many, and whether all times
         stand in names. held: the credentials that are readable in each backup.
         live: those that the newest backups hold as current. blind: clusters of which it cannot be told that something
         is not current: its newest backup was not decrypted whole, or value ids are missing.
         """
         self._clusters()
-        self.connection.execute("""
-            CREATE TABLE population AS
-            SELECT l.backup, l.url, l.taken, l.size, l.chosen, l.source_argument, l.label AS expected_label,
-                epoch(CAST(l.taken AS TIMESTAMP)) AS stamp,
-                CASE WHEN b.state IS NOT NULL THEN b.state WHEN l.chosen THEN 'not yet' ELSE 'left out' END AS state,
-                coalesce(b.reason, '') AS reason, coalesce(b.label, l.label) AS label,
-                CASE WHEN coalesce(b.label, l.label) <> '' THEN coalesce(b.label, l.label)
-                    WHEN b.cluster IS NOT NULL AND b.cluster <> 'unknown' THEN b.cluster
-                    WHEN l.label <> '' THEN l.label ELSE 'unknown' END AS who,
-                coalesce(b.cluster, 'unknown') AS cluster, coalesce(b.owner, '') AS owner,
-                coalesce(b.severity, '') AS severity, coalesce(b.complete, false) AS complete,
-                coalesce(b.readable, 0) AS readable, coalesce(b.readable_latest, 0) AS readable_latest,
-                coalesce(b.unopened_latest, 0) AS unopened_latest, coalesce(b.undetermined, 0) AS undetermined,
-                coalesce(b.unread_secrets, 0) AS unread_secrets, coalesce(b.common_values, 0) AS common_values,
-                coalesce(b.sha256, '') AS sha256, coalesce(b.gaps, 0) AS gaps,
-                coalesce(b.readable_alone, b.readable, 0) AS readable_alone, coalesce(b.hold, '') AS hold,
-                coalesce(b.known_keys, '') AS known_keys, coalesce(b.version, false) AS version,
-                coalesce(b.revision, 0) AS revision, l.taken <> l.modified[1:19] || 'Z' AS named
-            FROM listing_arrow l LEFT JOIN all_backups b USING (backup)""")
+        self.connection.execute(_POPULATION, [self.at + SKEW, self.questions.retention, self.at])
         self.connection.execute("""
             CREATE TABLE newest AS
-            SELECT who, arg_max(backup, (stamp, revision, url)) AS backup, max(stamp) AS stamp
-            FROM population WHERE state = 'examined' GROUP BY who""")
+            SELECT store, any_value(who) AS who, any_value(known) AS known, any_value(timed) AS timed,
+                arg_max(backup, (stamp, revision, url)) AS backup, max(stamp) AS stamp
+            FROM population WHERE state = 'examined' GROUP BY store, CASE WHEN timed THEN '' ELSE backup END""")
         self.connection.execute(_CONTRARY)
         if self.compared:
             held, live = _BY_VALUE
@@ -164,35 +150,64 @@ class Context:
         self.connection.execute(f"CREATE TABLE live AS {live}")
 
 
+_POPULATION = """
+CREATE TABLE population AS
+WITH met AS (
+    SELECT l.backup, l.url, l.taken, l.size, l.chosen, l.source_argument, l.label AS expected_label,
+        coalesce(epoch(TRY_CAST(l.taken AS TIMESTAMP)), -1) AS stamp,
+        CASE WHEN b.state IS NOT NULL THEN b.state WHEN l.chosen THEN 'not yet' ELSE 'left out' END AS state,
+        coalesce(b.reason, '') AS reason, coalesce(b.label, l.label) AS label,
+        CASE WHEN coalesce(b.label, l.label) <> '' THEN coalesce(b.label, l.label)
+            WHEN b.cluster IS NOT NULL AND b.cluster <> 'unknown' THEN b.cluster
+            WHEN l.label <> '' THEN l.label ELSE 'unknown' END AS who,
+        coalesce(b.cluster, 'unknown') AS cluster, coalesce(b.owner, '') AS owner,
+        coalesce(b.severity, '') AS severity, coalesce(b.complete, false) AS complete,
+        coalesce(b.readable, 0) AS readable, coalesce(b.readable_latest, 0) AS readable_latest,
+        coalesce(b.unopened_latest, 0) AS unopened_latest, coalesce(b.undetermined, 0) AS undetermined,
+        coalesce(b.unread_secrets, 0) AS unread_secrets, coalesce(b.common_values, 0) AS common_values,
+        coalesce(b.sha256, '') AS sha256, coalesce(b.gaps, 0) AS gaps, coalesce(b.trailer, '') AS trailer,
+        coalesce(b.readable_alone, b.readable, 0) AS readable_alone, coalesce(b.hold, '') AS hold,
+        coalesce(b.known_keys, '') AS known_keys, coalesce(b.version, false) AS version,
+        coalesce(b.revision, 0) AS revision, l.taken <> l.modified[1:19] || 'Z' AS named
+    FROM listing_arrow l LEFT JOIN all_backups b USING (backup)),
+dated AS (
+    SELECT m.*, who NOT IN ('unknown', 'several') AS known, stamp > 0 AND stamp <= ? AS timed,
+        coalesce(nullif(?, 0), k.retention, 0) AS retention,
+        CASE WHEN stamp > 0 THEN left(taken, 10) ELSE '' END AS day
+    FROM met m LEFT JOIN clusters k ON k.name = m.who)
+SELECT *, CASE WHEN known THEN who ELSE backup END AS store,
+    state = 'examined' AND complete AND unopened_latest = 0 AND trailer <> 'does not match' AS sound,
+    retention = 0 OR NOT timed OR stamp >= ? - retention AS inside
+FROM dated"""
 _CONTRARY = """
 CREATE TABLE contrary AS
 SELECT who, count(*) FILTER (before > revision) AS backups, bool_and(named) AS named FROM (
     SELECT who, revision, named, max(revision) OVER (
         PARTITION BY who ORDER BY stamp RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-    FROM population WHERE state = 'examined' AND revision > 0 AND who <> 'unknown')
+    FROM population WHERE state = 'examined' AND revision > 0 AND known AND timed)
 GROUP BY who HAVING count(*) FILTER (before > revision) > 0"""
 """A file's own time is lost by a copy, and one in a name is not: only the latter is believed against a revision."""
 _BY_VALUE = (
-    """SELECT DISTINCT v.backup, p.who, p.stamp, v.value_id AS credential, v.id, v.field
+    """SELECT DISTINCT v.backup, p.store, p.who, p.stamp, v.value_id AS credential, v.id, v.field
        FROM all_values v JOIN population p USING (backup) WHERE v.readable AND p.state = 'examined'""",
     """SELECT DISTINCT v.value_id AS credential, n.who, v.id, v.field, v.backup
        FROM all_values v JOIN newest n USING (backup) WHERE v.current""",
 )
 """Held and live credentials by value."""
 _BY_REVISION = (
-    """SELECT DISTINCT i.backup, n.who, n.stamp, i.id, '' AS field,
-            concat_ws(chr(10), n.who, i.key, i.mod_revision) AS credential
+    """SELECT DISTINCT i.backup, n.store, n.who, n.stamp, i.id, '' AS field,
+            concat_ws(chr(10), n.store, i.key, i.mod_revision) AS credential
         FROM all_inventory i JOIN population n USING (backup)
         WHERE n.state = 'examined' AND i.resource = 'secrets' AND i.mod_revision IS NOT NULL
             AND (i.provider = 'identity' OR i.finding LIKE '%known-key%')""",
     """SELECT DISTINCT n.who, i.id, '' AS field, i.backup,
-            concat_ws(chr(10), n.who, i.key, i.mod_revision) AS credential
+            concat_ws(chr(10), n.store, i.key, i.mod_revision) AS credential
         FROM all_inventory i JOIN newest n USING (backup)
         WHERE i.resource = 'secrets' AND i.place = 'latest' AND i.mod_revision IS NOT NULL""",
 )
 """Without value ids: the same object at the same mod revision of the same cluster."""
-_BLIND = "SELECT n.who FROM newest n JOIN population p USING (backup) WHERE p.unopened_latest > 0"
-_ALL = "SELECT who FROM newest"
+_BLIND = "SELECT n.store FROM newest n JOIN population p USING (backup) WHERE p.unopened_latest > 0"
+_ALL = "SELECT store FROM newest"
 
 
 def instant(option: str, text: str) -> int:

@@ -23,13 +23,13 @@ UNRESTORABLE = "backups hold current values that no supplied key decrypts: they 
 def section(context: Context, missing: Mapping[str, int]) -> tuple[Section, list[str]]:
     """The section, and what it leaves open. missing: of population.missing()."""
     unread = dict(context.rows("SELECT who, count(*) FROM population WHERE state <> 'examined' GROUP BY who"))
-    retention = dict(context.rows("SELECT name, retention FROM clusters WHERE retention > 0"))
+    retention = dict(context.rows("SELECT who, max(retention) FROM population WHERE retention > 0 GROUP BY who"))
     rows: list[Cells] = []
     for who, provider, name, kek, backups, newest, current in context.rows(_NEEDED):
         # a backup that shows no cluster may be of this one
         blind = unread.get(who, 0) + missing.get(who, 0) + (unread.get(UNKNOWN, 0) if who != UNKNOWN else 0)
         no = "unknown" if blind else "no"
-        last = day(newest + retention[who]) if newest is not None and who in retention else "no retention in --clusters"
+        last = day(newest + retention[who]) if newest is not None and who in retention else "no retention given"
         rows.append(
             (
                 *(who, f"{provider}/{name}".rstrip("/"), kek, backups, day(newest)),

@@ -97,7 +97,7 @@ def _unknown(context: Context) -> list[str]:
     if open_values and context.compared:
         blind = context.rows("""
             SELECT n.who, p.unopened_latest FROM newest n JOIN population p USING (backup)
-            WHERE p.unopened_latest > 0 AND n.who IN (SELECT who FROM held) ORDER BY 1""")
+            WHERE p.unopened_latest > 0 AND n.store IN (SELECT store FROM held) ORDER BY 1""")
         found += [
             f"{count:,} current values of {who} were not decrypted, and may be any of these" for who, count in blind
         ]
@@ -109,10 +109,10 @@ WITH current AS (
     SELECT backup, count(DISTINCT credential) AS credentials FROM held
     WHERE credential IN (SELECT credential FROM live) GROUP BY backup)
 SELECT p.who, p.url, p.stamp, p.readable, p.readable_alone, p.hold, p.version, coalesce(c.credentials, 0),
-    (SELECT count(*) FROM population o WHERE o.who = p.who AND o.state = 'examined' AND o.backup <> p.backup
-        AND o.unopened_latest = 0 AND abs(o.stamp - p.stamp) <= ?),
-    coalesce((SELECT k.retention FROM clusters k WHERE k.name = p.who), 0),
-    p.who IN (SELECT who FROM blind)
+    CASE WHEN EXISTS (SELECT 1 FROM population o WHERE o.store = p.store AND o.sound AND o.backup <> p.backup
+            AND o.timed AND p.timed AND abs(o.stamp - p.stamp) <= ?) THEN 'no'
+        WHEN p.sound AND p.known AND p.timed THEN 'yes' ELSE 'unknown' END,
+    p.retention, p.timed, p.store IN (SELECT store FROM blind)
 FROM population p LEFT JOIN current c USING (backup)
 WHERE p.state = 'examined' AND p.readable > 0
 ORDER BY 8 DESC, p.stamp DESC, p.url LIMIT ?"""
@@ -124,11 +124,11 @@ def restrict(context: Context) -> Section:
     rows: list[Cells] = [
         (
             *(who, url, moment(at), readable, "unknown" if blind and not credentials else credentials),
-            "no" if others else "yes",
-            moment(at + retention) if retention else "no retention in --clusters",
+            only,
+            ("unknown", moment(at + retention))[timed] if retention else "no retention given",
             *(alone, hold or "not told", "earlier" if version else "current"),
         )
-        for who, url, at, readable, alone, hold, version, credentials, others, retention, blind in context.rows(
+        for who, url, at, readable, alone, hold, version, credentials, only, retention, timed, blind in context.rows(
             _EXPOSED, days * 86400, MOST_BACKUPS
         )
     ]

@@ -12,16 +12,18 @@ from auditor.text import shown
 LARGEST = 1 << 30
 """Bytes of an earlier report."""
 _FINDINGS = """
-SELECT DISTINCT p.who, f.finding, f.severity, f.resource, f.namespace, f.name
+SELECT DISTINCT CASE WHEN p.known THEN p.who ELSE concat_ws(' ', p.who, p.url) END, f.finding, f.severity, f.resource,
+    f.namespace, f.name
 FROM all_findings f JOIN population p USING (backup)
-WHERE p.state = 'examined' AND list_contains(?::VARCHAR[], f.severity)
-    AND (? = 0 OR p.stamp >= ?) ORDER BY ALL"""
+WHERE p.state = 'examined' AND p.inside AND list_contains(?::VARCHAR[], f.severity) ORDER BY ALL"""
+"""Of a backup of no known cluster by its name: what it holds is no other's."""
 
 
 def state(context: Context) -> dict[str, Any]:
     """What a later report is compared with: findings by object, and what is known of each cluster."""
     clusters = context.rows("""
-        SELECT p.who, max(p.stamp), max(p.stamp) FILTER (p.state = 'examined'),
+        SELECT p.who, coalesce(max(p.stamp) FILTER (p.timed), 0),
+            max(p.stamp) FILTER (p.state = 'examined' AND p.timed),
             coalesce(max(p.unopened_latest) FILTER (p.backup = n.backup), 0)
         FROM population p LEFT JOIN newest n ON n.who = p.who GROUP BY p.who ORDER BY p.who""")
     return {
@@ -34,8 +36,7 @@ def state(context: Context) -> dict[str, Any]:
 def _found(context: Context) -> list[tuple[str, ...]]:
     questions = context.questions
     severe = list(SEVERITIES[SEVERITIES.index(questions.fail_on) :])
-    begin = context.at - questions.retention if questions.retention else 0
-    return context.rows(_FINDINGS, severe, begin, begin)
+    return context.rows(_FINDINGS, severe)
 
 
 def load(path: str) -> dict[str, Any]:
