@@ -37,6 +37,8 @@ class Questions:
     restore_days: int = 7
     """Days around a backup within which another one is a restore point in its place."""
     fail_on: str = "medium"
+    new_only: bool = False
+    """Whether findings count that an earlier report does not have, and no others."""
 
 
 class Context:

@@ -12,6 +12,7 @@ MOST_STEPS = 100
 """Steps of the list of what to rotate."""
 MOST_BACKUPS = 5000
 """Backups with a line of their own."""
+COMMON = "in the backups examined, readable or decrypted, public, common or short: not compared."
 _SETS = """
 SELECT credentials, count(*) FROM (
     SELECT backup, list(DISTINCT credential ORDER BY credential) AS credentials FROM held
@@ -75,6 +76,9 @@ def section(context: Context) -> tuple[Section, list[str]]:
         done = [line for line in lines if int(line[0]) <= last]
         if done and int(done[-1][0]) == last:
             sentences.append(f"Rotating these {len(done):,} frees {int(done[-1][6]):,} of {total:,}.")
+    common = context.number("SELECT sum(common_values) FROM population WHERE state = 'examined'")
+    if common:
+        sentences.append(f"{plural(common, 'value')} {COMMON}")
     unknown = _unknown(context)
     if unknown:
         sentences.append(f"Unknown: {'; '.join(unknown)}.")

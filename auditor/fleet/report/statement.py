@@ -50,7 +50,7 @@ def write(report: FleetReport, context: Context, out: IO[str]) -> None:
         *_sentences(sections["rotate"]),
         "",
         "Exceptions",
-        *(f"  {question}" for question in report.open_questions or ("none",)),
+        *(f"  {each}" for each in report.exceptions or ("none",)),
     ]
     if "migration" in sections:
         lines += ["", sections["migration"].title, *_sentences(sections["migration"])]
