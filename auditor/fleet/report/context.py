@@ -1,18 +1,17 @@
 """The data set in DuckDB: views of its tables, and the few tables that every question starts from."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from auditor.errors import MissingExtra, UsageError
 from auditor.fleet.dataset import LISTING, DataSet
 from auditor.fleet.errors import DataSetError
 from auditor.fleet.folder import DataSetFolder
+from auditor.fleet.report import damage
 from auditor.fleet.schema import TABLES
 from auditor.kubernetes.trees import seconds
 from auditor.text import moment, shown
@@ -59,22 +58,20 @@ class Context:
         raw = folder.read(LISTING)
         if not data.about or raw is None:
             raise DataSetError(f"{folder.shown} is no data set of `fleet scan`, or of one that never began")
-        listing = pq.read_table(pa.BufferReader(raw))
-        self.about: dict[str, Any] = json.loads(listing.schema.metadata[b"run"])
+        listing, self.about = damage.listing(raw, folder)
         self.compared = bool(data.about.get("compare")) and any(file.table == "values" for file in data.files.values())
         self.at = instant("--as-of", questions.as_of) if questions.as_of else int(datetime.now(UTC).timestamp())
         self.connection = duckdb.connect(config={"memory_limit": MEMORY, "preserve_insertion_order": False})
         if not folder.local:
             self.connection.register_filesystem(folder.system)
-        for name in TABLES:
-            self._view(name, [folder.location(file.path) for file in data.files.values() if file.table == name])
         self.connection.register("listing_arrow", listing)
+        self._files = list(data.files.values())
         try:
+            for name in TABLES:
+                self._view(name, [folder.location(file.path) for file in self._files if file.table == name])
             self._prepare()
-        except (duckdb.IOException, duckdb.HTTPException, OSError):
-            raise DataSetError(
-                f"{folder.shown}: a file of its tables cannot be read: scan again, or restore it"
-            ) from None
+        except (duckdb.Error, OSError) as error:
+            raise self._failure(error) from None
 
     @property
     def as_of(self) -> str:
@@ -87,21 +84,30 @@ class Context:
 
         try:
             found: list[tuple[Any, ...]] = self.connection.execute(query, list(parameters) or None).fetchall()
-        except (duckdb.IOException, duckdb.HTTPException, OSError):
-            raise DataSetError(
-                f"{self.folder.shown}: a file of its tables cannot be read; another run may be writing it: try again"
-            ) from None
+        except (duckdb.Error, OSError) as error:
+            raise self._failure(error) from None
         return found
 
     def number(self, query: str, *parameters: object) -> int:
         """The one number that a query answers with."""
         return int(self.rows(query, *parameters)[0][0] or 0)
 
+    def _failure(self, error: Exception) -> Exception:
+        """What DuckDB cannot read, by name; a fault of ours where each file can be read."""
+        import duckdb
+
+        found = damage.of_tables(self.folder, self._files)
+        if found is None and isinstance(error, duckdb.IOException | OSError):
+            found = DataSetError(
+                f"{self.folder.shown}: a file of its tables cannot be read; another run may be writing it: try again"
+            )
+        return found or error
+
     def _view(self, name: str, files: Sequence[str]) -> None:
         if files:
             listed = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
             source = f"SELECT * FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"  # noqa: S608
-            if name in {"backups", "keys"}:  # of an earlier version of the tool they may lack columns
+            if name in damage.GROWN:  # of an earlier version of the tool they may lack columns
                 self.connection.register(f"no_{name}", TABLES[name].empty_table())
                 source = f"SELECT * FROM no_{name} UNION ALL BY NAME {source}"  # noqa: S608
             self.connection.execute(f"CREATE VIEW all_{name} AS {source}")

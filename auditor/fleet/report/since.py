@@ -12,6 +12,8 @@ from auditor.text import plural, shown
 
 MOST_CHANGES = 20
 """Changes of clusters that are said in sentences."""
+FIELDS, FACTS = 6, 3
+"""What the state has of a finding, and of a cluster."""
 LARGEST = 1 << 30
 """Bytes of an earlier report."""
 _FINDINGS = """
@@ -49,7 +51,7 @@ def load(path: str) -> dict[str, Any]:
         with Path(path).open("rb") as file:
             document = json.loads(file.read(LARGEST))
         earlier: dict[str, Any] = document["state"]
-        complete = document["format"] == "etcd-auditor fleet report" and {"findings", "clusters"} <= set(earlier)
+        complete = document["format"] == "etcd-auditor fleet report" and _is_state(earlier)
     except OSError as error:
         raise UsageError(f"--baseline {shown(path)} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
@@ -59,6 +61,19 @@ def load(path: str) -> dict[str, Any]:
     return earlier
 
 
+def _is_state(earlier: dict[str, Any]) -> bool:
+    """Whether it is of the form of state(). Raises KeyError, TypeError."""
+    findings, clusters = earlier["findings"], earlier["clusters"]
+    rows = isinstance(findings, list) and all(
+        isinstance(row, list) and len(row) == FIELDS and all(isinstance(cell, str | None) for cell in row)
+        for row in findings
+    )
+    facts = isinstance(clusters, dict) and all(
+        isinstance(row, list) and len(row) == FACTS and isinstance(row[0], int | float) for row in clusters.values()
+    )
+    return rows and facts
+
+
 def section(
     context: Context, now: dict[str, Any], earlier: dict[str, Any] | None
 ) -> tuple[Section, int | None, list[str]]:
@@ -66,8 +81,7 @@ def section(
     if earlier is None:
         sentence = "No earlier report to compare with: give --baseline FILE."
         return Section("since", "Since the last report", Answer.NONE, (sentence,)), None, []
-    before = {tuple(each) for each in earlier["findings"]}
-    after = {tuple(each) for each in now["findings"]}
+    before, after = ({tuple(cell or "" for cell in row) for row in each["findings"]} for each in (earlier, now))
     new, gone = sorted(after - before), sorted(before - after)
     changes = _changes(context, now, earlier)
     questions = [f"since the last report {who} {change}" for who, change in changes]
