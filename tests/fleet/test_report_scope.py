@@ -136,10 +136,11 @@ def test_a_backup_of_the_future_is_open_and_hides_nothing(tmp_path: Path) -> Non
     assert "1 backup dated later than this report: when taken is not known" in ahead.open_questions
 
 
-def test_a_backup_without_a_time_is_open_and_inside_every_retention(tmp_path: Path) -> None:
+@pytest.mark.parametrize("second", [-86400, 0])
+def test_a_backup_without_a_time_is_open_and_inside_every_retention(tmp_path: Path, second: int) -> None:
     (tmp_path / "backups").mkdir()
     copy = shutil.copy(fleet.STAGES[0], tmp_path / "backups" / "old.db")
-    os.utime(copy, (-86400, -86400))
+    os.utime(copy, (second, second))
     fleet.run(fleet.request(tmp_path / "backups", tmp_path / "set", fleet.key(tmp_path)))
     report = ask(tmp_path / "set", retention=SPAN)
     assert "1 backup without a time: when taken is not known" in report.open_questions

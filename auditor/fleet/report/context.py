@@ -162,7 +162,7 @@ _POPULATION = """
 CREATE TABLE population AS
 WITH met AS (
     SELECT l.backup, l.url, l.taken, l.size, l.chosen, l.source_argument, l.label AS expected_label,
-        coalesce(epoch(TRY_CAST(l.taken AS TIMESTAMP)), -1) AS stamp,
+        coalesce(nullif(greatest(epoch(TRY_CAST(l.taken AS TIMESTAMP)), 0), 0), -1) AS stamp,
         CASE WHEN b.state IS NOT NULL THEN b.state WHEN l.chosen THEN 'not yet' ELSE 'left out' END AS state,
         coalesce(b.reason, '') AS reason, coalesce(b.label, l.label) AS label,
         CASE WHEN coalesce(b.label, l.label) <> '' THEN coalesce(b.label, l.label)
@@ -196,14 +196,14 @@ SELECT who, count(*) FILTER (before > revision) AS backups, bool_and(named) AS n
 GROUP BY who HAVING count(*) FILTER (before > revision) > 0"""
 """A file's own time is lost by a copy, and one in a name is not: only the latter is believed against a revision."""
 _BY_VALUE = (
-    """SELECT DISTINCT v.backup, p.store, p.who, p.stamp, v.value_id AS credential, v.id, v.field
+    """SELECT DISTINCT v.backup, p.who, p.stamp, v.value_id AS credential, v.id, v.field
        FROM all_values v JOIN population p USING (backup) WHERE v.readable AND p.state = 'examined'""",
     """SELECT DISTINCT v.value_id AS credential, n.who, v.id, v.field, v.backup
        FROM all_values v JOIN newest n USING (backup) WHERE v.current""",
 )
 """Held and live credentials by value."""
 _BY_REVISION = (
-    """SELECT DISTINCT i.backup, n.store, n.who, n.stamp, i.id, '' AS field,
+    """SELECT DISTINCT i.backup, n.who, n.stamp, i.id, '' AS field,
             concat_ws(chr(10), n.store, i.key, i.mod_revision) AS credential
         FROM all_inventory i JOIN population n USING (backup)
         WHERE n.state = 'examined' AND i.resource = 'secrets' AND i.mod_revision IS NOT NULL
@@ -214,8 +214,8 @@ _BY_REVISION = (
         WHERE i.resource = 'secrets' AND i.place = 'latest' AND i.mod_revision IS NOT NULL""",
 )
 """Without value ids: the same object at the same mod revision of the same cluster."""
-_BLIND = "SELECT n.store FROM newest n JOIN population p USING (backup) WHERE p.unopened_latest > 0"
-_ALL = "SELECT store FROM newest"
+_BLIND = "SELECT n.store, n.who FROM newest n JOIN population p USING (backup) WHERE p.unopened_latest > 0"
+_ALL = "SELECT store, who FROM newest"
 
 
 def instant(option: str, text: str) -> int:

@@ -79,7 +79,7 @@ WHERE p.state = 'examined' GROUP BY ALL ORDER BY ALL"""
 _LEFTOVERS = """
 SELECT h.who, coalesce(any_value(i.namespace || '/' || i.name), ''), any_value(h.field), min(h.stamp), max(h.stamp),
     count(DISTINCT h.backup), CASE WHEN bool_or(h.credential IN (SELECT credential FROM live)) THEN 'yes'
-        WHEN bool_or(h.store IN (SELECT store FROM blind)) THEN 'unknown' ELSE 'no' END
+        WHEN h.who IN (SELECT who FROM blind) THEN 'unknown' ELSE 'no' END
 FROM held h LEFT JOIN all_inventory i ON i.backup = h.backup AND i.id = h.id
 GROUP BY h.who, h.credential ORDER BY 7 DESC, 5 DESC, 1, 2, 3 LIMIT 5000"""
 

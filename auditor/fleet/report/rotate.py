@@ -101,7 +101,7 @@ def _unknown(context: Context) -> list[str]:
     if open_values and context.compared:
         blind = context.rows("""
             SELECT n.who, p.unopened_latest FROM newest n JOIN population p USING (backup)
-            WHERE p.unopened_latest > 0 AND n.store IN (SELECT store FROM held) ORDER BY 1""")
+            WHERE p.unopened_latest > 0 AND n.who IN (SELECT who FROM held) ORDER BY 1""")
         found += [
             f"{count:,} current values of {who} were not decrypted, and may be any of these" for who, count in blind
         ]
@@ -111,13 +111,18 @@ def _unknown(context: Context) -> list[str]:
 _EXPOSED = """
 WITH current AS (
     SELECT backup, count(DISTINCT credential) AS credentials FROM held
-    WHERE credential IN (SELECT credential FROM live) GROUP BY backup)
+    WHERE credential IN (SELECT credential FROM live) GROUP BY backup),
+near AS (
+    SELECT backup, max(CASE WHEN sound AND timed THEN stamp END) OVER (
+            PARTITION BY store ORDER BY stamp, backup ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before,
+        min(CASE WHEN sound AND timed THEN stamp END) OVER (
+            PARTITION BY store ORDER BY stamp, backup ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS after
+    FROM population)
 SELECT p.who, p.url, p.stamp, p.readable, p.readable_alone, p.hold, p.version, coalesce(c.credentials, 0),
-    CASE WHEN EXISTS (SELECT 1 FROM population o WHERE o.store = p.store AND o.sound AND o.backup <> p.backup
-            AND o.timed AND p.timed AND abs(o.stamp - p.stamp) <= ?) THEN 'no'
+    CASE WHEN p.timed AND least(p.stamp - n.before, n.after - p.stamp) <= ? THEN 'no'
         WHEN p.sound AND p.known AND p.timed THEN 'yes' ELSE 'unknown' END,
     p.retention, p.timed, p.store IN (SELECT store FROM blind)
-FROM population p LEFT JOIN current c USING (backup)
+FROM population p JOIN near n USING (backup) LEFT JOIN current c USING (backup)
 WHERE p.state = 'examined' AND p.readable > 0
 ORDER BY 8 DESC, p.stamp DESC, p.url LIMIT ?"""
 
