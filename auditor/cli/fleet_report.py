@@ -54,6 +54,7 @@ def run_report(request: FleetReportRequest) -> int:
         retention=_span("--retention", request.retention) if request.retention else 0,
         restore_days=request.restore_days,
         fail_on=request.fail_on,
+        new_only=request.new_only,
     )
     dataset = request.dataset if "://" in request.dataset else str(Path(request.dataset).absolute())
     context = Context(DataSetFolder(dataset), questions)
@@ -63,7 +64,7 @@ def run_report(request: FleetReportRequest) -> int:
     if request.statement is not None:
         output.save(request.statement, partial(statement.write, report, context), force=request.force)
     checksums.write(targets, force=request.force)
-    code = report.exit_code(new_only=request.new_only)
+    code = report.exit_code
     stream = sys.stderr if output.STDOUT in targets else sys.stdout
     stream.write(f"{report.sections[0].sentences[0]} (exit {code})\n")
     for section in report.sections[1:]:

@@ -3,17 +3,11 @@
 import hashlib
 from typing import Any
 
-from auditor.fleet.report import keys, leak, migration, population, rotate, since
-from auditor.fleet.report.context import SEVERITIES, Context
+from auditor.fleet.report import conclusion, keys, leak, migration, population, rotate, since
+from auditor.fleet.report.context import Context
 from auditor.fleet.report.migration import Outcome, Target
-from auditor.fleet.report.model import Answer, FleetReport, Section
-from auditor.text import plural
+from auditor.fleet.report.model import FleetReport, Section
 from auditor.version import __version__
-
-_SEVERE = """
-SELECT count(*) FROM population p LEFT JOIN clusters k ON k.name = p.who
-WHERE p.state = 'examined' AND list_contains(?::VARCHAR[], p.severity)
-    AND p.stamp >= ? - CASE WHEN ? > 0 THEN ? WHEN coalesce(k.retention, 0) > 0 THEN k.retention ELSE ? END"""
 
 
 def build(context: Context, earlier: dict[str, Any] | None = None, target: Target | None = None) -> FleetReport:
@@ -24,15 +18,13 @@ def build(context: Context, earlier: dict[str, Any] | None = None, target: Targe
         earlier: The state of an earlier report; None for none.
         target: What was migrated to; None for no such question.
     """
-    questions = context.questions
     absent = population.missing(context)
     people, open_population = population.section(context)
     rotation, open_rotation = rotate.section(context)
     used, open_keys = keys.section(context, absent)
     now = since.state(context)
-    changes, new = since.section(now, earlier)
-    severe = _severe(context)
-    open_questions = tuple(dict.fromkeys((*open_population, *open_rotation, *open_keys)))
+    changes, new, open_changes = since.section(context, now, earlier)
+    open_questions = tuple(dict.fromkeys((*open_population, *open_changes, *open_rotation, *open_keys)))
     sections: tuple[Section, ...] = (
         people,
         changes,
@@ -43,44 +35,27 @@ def build(context: Context, earlier: dict[str, Any] | None = None, target: Targe
         leak.drift(context),
         leak.over_time(context),
     )
-    incomplete = False
+    incomplete = ""
     if target is not None:
-        migrated, outcome = migration.section(context, target, absent)
+        migrated, outcome = migration.section(context, target)
         sections = (*sections, migrated)
-        incomplete = outcome is Outcome.INCOMPLETE
+        incomplete = target.label if outcome is Outcome.INCOMPLETE else ""
         if outcome is Outcome.NOT_PROVEN:
             open_questions = (*open_questions, f"the migration to {target.label} is not proven")
+    found = conclusion.conclude(context, new, incomplete)
     return FleetReport(
         dataset=context.folder.shown,
         tool=__version__,
         as_of=context.as_of,
-        sections=(_conclusion(severe, open_questions, questions.fail_on), *sections),
+        sections=(conclusion.section(found, open_questions), *sections),
         new=new,
-        severe=severe,
-        incomplete=incomplete,
+        severe=found.severe,
+        findings=found.findings,
+        standing=found.standing,
         open_questions=open_questions,
         sha256=objects_sha256(context),
         state=now,
     )
-
-
-def _severe(context: Context) -> int:
-    """The number of backups inside the retention with a finding that counts."""
-    questions = context.questions
-    severities = list(SEVERITIES[SEVERITIES.index(questions.fail_on) :])
-    return context.number(_SEVERE, severities, context.at, questions.retention, questions.retention, context.at)
-
-
-def _conclusion(severe: int, open_questions: tuple[str, ...], fail_on: str) -> Section:
-    also = f", and inconclusive: {plural(len(open_questions), 'open question')}" if open_questions else ""
-    if severe:
-        first = f"FINDINGS: {plural(severe, 'backup')} inside the retention with a finding of {fail_on} or above{also}"
-    elif open_questions:
-        first = f"INCONCLUSIVE: {plural(len(open_questions), 'open question')}, and no finding of {fail_on} or above"
-    else:
-        first = "NO FINDINGS in what was examined"
-    answer = Answer.FINDINGS if severe else Answer.UNKNOWN if open_questions else Answer.NONE
-    return Section("conclusion", "Conclusion", answer, (first, *(f"Open: {each}" for each in open_questions)))
 
 
 def objects_sha256(context: Context) -> str:

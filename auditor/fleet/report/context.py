@@ -1,24 +1,26 @@
 """The data set in DuckDB: views of its tables, and the few tables that every question starts from."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from auditor.errors import MissingExtra, UsageError
 from auditor.fleet.dataset import LISTING, DataSet
 from auditor.fleet.errors import DataSetError
 from auditor.fleet.folder import DataSetFolder
+from auditor.fleet.report import damage
 from auditor.fleet.schema import TABLES
-from auditor.text import moment
+from auditor.kubernetes.trees import seconds
+from auditor.text import moment, shown
 
 MEMORY = "700MB"
 """What DuckDB may hold before it writes to its folder of temporary files."""
 SEVERITIES = ("low", "medium", "high", "critical")
+SKEW = 600
+"""Seconds by which the clock that dated a backup may be ahead of the report's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,8 @@ class Questions:
     restore_days: int = 7
     """Days around a backup within which another one is a restore point in its place."""
     fail_on: str = "medium"
+    new_only: bool = False
+    """Whether findings count that an earlier report does not have, and no others."""
 
 
 class Context:
@@ -54,22 +58,20 @@ class Context:
         raw = folder.read(LISTING)
         if not data.about or raw is None:
             raise DataSetError(f"{folder.shown} is no data set of `fleet scan`, or of one that never began")
-        listing = pq.read_table(pa.BufferReader(raw))
-        self.about: dict[str, Any] = json.loads(listing.schema.metadata[b"run"])
+        listing, self.about = damage.listing(raw, folder)
         self.compared = bool(data.about.get("compare")) and any(file.table == "values" for file in data.files.values())
-        self.at = _seconds(questions.as_of) if questions.as_of else int(datetime.now(UTC).timestamp())
+        self.at = instant("--as-of", questions.as_of) if questions.as_of else int(datetime.now(UTC).timestamp())
         self.connection = duckdb.connect(config={"memory_limit": MEMORY, "preserve_insertion_order": False})
         if not folder.local:
             self.connection.register_filesystem(folder.system)
-        for name in TABLES:
-            self._view(name, [folder.location(file.path) for file in data.files.values() if file.table == name])
         self.connection.register("listing_arrow", listing)
+        self._files = list(data.files.values())
         try:
+            for name in TABLES:
+                self._view(name, [folder.location(file.path) for file in self._files if file.table == name])
             self._prepare()
-        except (duckdb.IOException, duckdb.HTTPException, OSError):
-            raise DataSetError(
-                f"{folder.shown}: a file of its tables cannot be read: scan again, or restore it"
-            ) from None
+        except (duckdb.Error, OSError) as error:
+            raise self._failure(error) from None
 
     @property
     def as_of(self) -> str:
@@ -82,21 +84,30 @@ class Context:
 
         try:
             found: list[tuple[Any, ...]] = self.connection.execute(query, list(parameters) or None).fetchall()
-        except (duckdb.IOException, duckdb.HTTPException, OSError):
-            raise DataSetError(
-                f"{self.folder.shown}: a file of its tables cannot be read; another run may be writing it: try again"
-            ) from None
+        except (duckdb.Error, OSError) as error:
+            raise self._failure(error) from None
         return found
 
     def number(self, query: str, *parameters: object) -> int:
         """The one number that a query answers with."""
         return int(self.rows(query, *parameters)[0][0] or 0)
 
+    def _failure(self, error: Exception) -> Exception:
+        """What DuckDB cannot read, by name; a fault of ours where each file can be read."""
+        import duckdb
+
+        found = damage.of_tables(self.folder, self._files)
+        if found is None and isinstance(error, duckdb.IOException | OSError):
+            found = DataSetError(
+                f"{self.folder.shown}: a file of its tables cannot be read; another run may be writing it: try again"
+            )
+        return found or error
+
     def _view(self, name: str, files: Sequence[str]) -> None:
         if files:
             listed = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
             source = f"SELECT * FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"  # noqa: S608
-            if name in {"backups", "keys"}:  # of an earlier version of the tool they may lack columns
+            if name in damage.GROWN:  # of an earlier version of the tool they may lack columns
                 self.connection.register(f"no_{name}", TABLES[name].empty_table())
                 source = f"SELECT * FROM no_{name} UNION ALL BY NAME {source}"  # noqa: S608
             self.connection.execute(f"CREATE VIEW all_{name} AS {source}")
@@ -121,36 +132,22 @@ class Context:
         """The tables of all questions.
 
         population: one row a backup of the listing, with `who` (its cluster's name or uid) and what became of it.
-        newest: the newest examined backup of each cluster; of the same second the one of the highest revision.
+        `store` is what backups are compared within: the cluster, or the backup alone where that is not known. `timed`:
+        its time is known, and not later than the report's. `retention` and `inside`: --retention, else the cluster's.
+        newest: the newest examined backup of each store; of the same second the one of the highest revision. One that
+        is not timed may be the newest, and has a row of its own.
         contrary: clusters of which backups are newer by time and older by revision, how many, and whether all times
         stand in names. held: the credentials that are readable in each backup.
         live: those that the newest backups hold as current. blind: clusters of which it cannot be told that something
         is not current: its newest backup was not decrypted whole, or value ids are missing.
         """
         self._clusters()
-        self.connection.execute("""
-            CREATE TABLE population AS
-            SELECT l.backup, l.url, l.taken, l.size, l.chosen, l.source_argument, l.label AS expected_label,
-                epoch(CAST(l.taken AS TIMESTAMP)) AS stamp,
-                CASE WHEN b.state IS NOT NULL THEN b.state WHEN l.chosen THEN 'not yet' ELSE 'left out' END AS state,
-                coalesce(b.reason, '') AS reason, coalesce(b.label, l.label) AS label,
-                CASE WHEN coalesce(b.label, l.label) <> '' THEN coalesce(b.label, l.label)
-                    WHEN b.cluster IS NOT NULL AND b.cluster <> 'unknown' THEN b.cluster
-                    WHEN l.label <> '' THEN l.label ELSE 'unknown' END AS who,
-                coalesce(b.cluster, 'unknown') AS cluster, coalesce(b.owner, '') AS owner,
-                coalesce(b.severity, '') AS severity, coalesce(b.complete, false) AS complete,
-                coalesce(b.readable, 0) AS readable, coalesce(b.readable_latest, 0) AS readable_latest,
-                coalesce(b.unopened_latest, 0) AS unopened_latest, coalesce(b.undetermined, 0) AS undetermined,
-                coalesce(b.unread_secrets, 0) AS unread_secrets, coalesce(b.common_values, 0) AS common_values,
-                coalesce(b.sha256, '') AS sha256, coalesce(b.gaps, 0) AS gaps,
-                coalesce(b.readable_alone, b.readable, 0) AS readable_alone, coalesce(b.hold, '') AS hold,
-                coalesce(b.known_keys, '') AS known_keys, coalesce(b.version, false) AS version,
-                coalesce(b.revision, 0) AS revision, l.taken <> l.modified[1:19] || 'Z' AS named
-            FROM listing_arrow l LEFT JOIN all_backups b USING (backup)""")
+        self.connection.execute(_POPULATION, [self.at + SKEW, self.questions.retention, self.at])
         self.connection.execute("""
             CREATE TABLE newest AS
-            SELECT who, arg_max(backup, (stamp, revision, url)) AS backup, max(stamp) AS stamp
-            FROM population WHERE state = 'examined' GROUP BY who""")
+            SELECT store, any_value(who) AS who, any_value(known) AS known, any_value(timed) AS timed,
+                arg_max(backup, (stamp, revision, url)) AS backup, max(stamp) AS stamp
+            FROM population WHERE state = 'examined' GROUP BY store, CASE WHEN timed THEN '' ELSE backup END""")
         self.connection.execute(_CONTRARY)
         if self.compared:
             held, live = _BY_VALUE
@@ -161,12 +158,41 @@ class Context:
         self.connection.execute(f"CREATE TABLE live AS {live}")
 
 
+_POPULATION = """
+CREATE TABLE population AS
+WITH met AS (
+    SELECT l.backup, l.url, l.taken, l.size, l.chosen, l.source_argument, l.label AS expected_label,
+        coalesce(nullif(greatest(epoch(TRY_CAST(l.taken AS TIMESTAMP)), 0), 0), -1) AS stamp,
+        CASE WHEN b.state IS NOT NULL THEN b.state WHEN l.chosen THEN 'not yet' ELSE 'left out' END AS state,
+        coalesce(b.reason, '') AS reason, coalesce(b.label, l.label) AS label,
+        CASE WHEN coalesce(b.label, l.label) <> '' THEN coalesce(b.label, l.label)
+            WHEN b.cluster IS NOT NULL AND b.cluster <> 'unknown' THEN b.cluster
+            WHEN l.label <> '' THEN l.label ELSE 'unknown' END AS who,
+        coalesce(b.cluster, 'unknown') AS cluster, coalesce(b.owner, '') AS owner,
+        coalesce(b.severity, '') AS severity, coalesce(b.complete, false) AS complete,
+        coalesce(b.readable, 0) AS readable, coalesce(b.readable_latest, 0) AS readable_latest,
+        coalesce(b.unopened_latest, 0) AS unopened_latest, coalesce(b.undetermined, 0) AS undetermined,
+        coalesce(b.unread_secrets, 0) AS unread_secrets, coalesce(b.common_values, 0) AS common_values,
+        coalesce(b.sha256, '') AS sha256, coalesce(b.gaps, 0) AS gaps, coalesce(b.trailer, '') AS trailer,
+        coalesce(b.readable_alone, b.readable, 0) AS readable_alone, coalesce(b.hold, '') AS hold,
+        coalesce(b.known_keys, '') AS known_keys, coalesce(b.version, false) AS version,
+        coalesce(b.revision, 0) AS revision, l.taken <> l.modified[1:19] || 'Z' AS named
+    FROM listing_arrow l LEFT JOIN all_backups b USING (backup)),
+dated AS (
+    SELECT m.*, who NOT IN ('unknown', 'several') AS known, stamp > 0 AND stamp <= ? AS timed,
+        coalesce(nullif(?, 0), k.retention, 0) AS retention,
+        CASE WHEN stamp > 0 THEN left(taken, 10) ELSE '' END AS day
+    FROM met m LEFT JOIN clusters k ON k.name = m.who)
+SELECT *, CASE WHEN known THEN who ELSE backup END AS store,
+    state = 'examined' AND complete AND unopened_latest = 0 AND trailer <> 'does not match' AS sound,
+    retention = 0 OR NOT timed OR stamp >= ? - retention AS inside
+FROM dated"""
 _CONTRARY = """
 CREATE TABLE contrary AS
 SELECT who, count(*) FILTER (before > revision) AS backups, bool_and(named) AS named FROM (
     SELECT who, revision, named, max(revision) OVER (
         PARTITION BY who ORDER BY stamp RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-    FROM population WHERE state = 'examined' AND revision > 0 AND who <> 'unknown')
+    FROM population WHERE state = 'examined' AND revision > 0 AND known AND timed)
 GROUP BY who HAVING count(*) FILTER (before > revision) > 0"""
 """A file's own time is lost by a copy, and one in a name is not: only the latter is believed against a revision."""
 _BY_VALUE = (
@@ -178,26 +204,26 @@ _BY_VALUE = (
 """Held and live credentials by value."""
 _BY_REVISION = (
     """SELECT DISTINCT i.backup, n.who, n.stamp, i.id, '' AS field,
-            concat_ws(chr(10), n.who, i.key, i.mod_revision) AS credential
+            concat_ws(chr(10), n.store, i.key, i.mod_revision) AS credential
         FROM all_inventory i JOIN population n USING (backup)
         WHERE n.state = 'examined' AND i.resource = 'secrets' AND i.mod_revision IS NOT NULL
             AND (i.provider = 'identity' OR i.finding LIKE '%known-key%')""",
     """SELECT DISTINCT n.who, i.id, '' AS field, i.backup,
-            concat_ws(chr(10), n.who, i.key, i.mod_revision) AS credential
+            concat_ws(chr(10), n.store, i.key, i.mod_revision) AS credential
         FROM all_inventory i JOIN newest n USING (backup)
         WHERE i.resource = 'secrets' AND i.place = 'latest' AND i.mod_revision IS NOT NULL""",
 )
 """Without value ids: the same object at the same mod revision of the same cluster."""
-_BLIND = "SELECT n.who FROM newest n JOIN population p USING (backup) WHERE p.unopened_latest > 0"
-_ALL = "SELECT who FROM newest"
+_BLIND = "SELECT n.store, n.who FROM newest n JOIN population p USING (backup) WHERE p.unopened_latest > 0"
+_ALL = "SELECT store, who FROM newest"
 
 
-def _seconds(text: str) -> int:
-    try:
-        moment_ = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError("--as-of: expected a time in ISO 8601, such as 2026-11-28T06:00:00Z") from None
-    return int((moment_ if moment_.tzinfo is not None else moment_.replace(tzinfo=UTC)).timestamp())
+def instant(option: str, text: str) -> int:
+    """The time that an option names, seconds since 1970; without a zone it is UTC. Raises UsageError."""
+    at = seconds(text)
+    if at is None:
+        raise UsageError(f"{option} {shown(text)}: expected a time in ISO 8601, such as 2026-11-28T06:00:00Z")
+    return max(at, 0)
 
 
 def day(seconds: float | None) -> str:

@@ -10,7 +10,8 @@ from auditor.text import plural
 _NEEDED = """
 SELECT p.who, k.provider, k.key_name, k.kek_id, count(DISTINCT k.backup) FILTER (k.values > 0),
     max(p.stamp) FILTER (k.values > 0),
-    coalesce(bool_or(k.latest > 0) FILTER (k.backup = n.backup), false)
+    coalesce(bool_or(k.latest > 0) FILTER (k.backup = n.backup), false),
+    coalesce(bool_and(p.timed) FILTER (k.values > 0), true)
 FROM all_keys k JOIN population p USING (backup) LEFT JOIN newest n ON n.who = p.who
 WHERE p.state = 'examined' AND k.provider <> 'identity' GROUP BY ALL ORDER BY p.who, 6 DESC NULLS LAST, 2, 3, 4"""
 _BLIND = """
@@ -23,17 +24,17 @@ UNRESTORABLE = "backups hold current values that no supplied key decrypts: they 
 def section(context: Context, missing: Mapping[str, int]) -> tuple[Section, list[str]]:
     """The section, and what it leaves open. missing: of population.missing()."""
     unread = dict(context.rows("SELECT who, count(*) FROM population WHERE state <> 'examined' GROUP BY who"))
-    retention = dict(context.rows("SELECT name, retention FROM clusters WHERE retention > 0"))
+    retention = dict(context.rows("SELECT who, max(retention) FROM population WHERE retention > 0 GROUP BY who"))
     rows: list[Cells] = []
-    for who, provider, name, kek, backups, newest, current in context.rows(_NEEDED):
+    for who, provider, name, kek, backups, newest, current, timed in context.rows(_NEEDED):
         # a backup that shows no cluster may be of this one
         blind = unread.get(who, 0) + missing.get(who, 0) + (unread.get(UNKNOWN, 0) if who != UNKNOWN else 0)
         no = "unknown" if blind else "no"
-        last = day(newest + retention[who]) if newest is not None and who in retention else "no retention in --clusters"
+        last = day(newest + retention[who]) if newest is not None and who in retention else "no retention given"
         rows.append(
             (
                 *(who, f"{provider}/{name}".rstrip("/"), kek, backups, day(newest)),
-                *("yes" if current else no, blind, "unknown" if blind else last),
+                *("yes" if current else no, blind, "unknown" if blind or not timed else last),
             )
         )
     dark: list[Cells] = [(who, url, day(at), count) for who, url, at, count in context.rows(_BLIND)]

@@ -2,16 +2,17 @@
 
 from auditor.fleet.report.context import Context, day
 from auditor.fleet.report.model import Answer, Cells, Grid, Section
+from auditor.fleet.tables import SEVERAL, UNKNOWN
 from auditor.text import plural
 
 _WRITERS = """
 WITH latest AS (
-    SELECT n.who, i.mod_revision AS revision, rtrim(i.provider || '/' || i.key_name, '/') AS label
+    SELECT n.store, n.who, i.mod_revision AS revision, rtrim(i.provider || '/' || i.key_name, '/') AS label
     FROM all_inventory i JOIN newest n USING (backup)
     WHERE i.place = 'latest' AND i.resource = 'secrets' AND i.mod_revision IS NOT NULL AND i.provider <> 'unknown'),
-last AS (SELECT who, arg_max(label, revision) AS label FROM latest GROUP BY who),
-since AS (SELECT l.who, min(l.revision) AS revision FROM latest l JOIN last USING (who, label) GROUP BY l.who)
-SELECT l.who, last.label, l.label, count(*) FROM latest l JOIN last USING (who) JOIN since ON since.who = l.who
+last AS (SELECT store, arg_max(label, revision) AS label FROM latest GROUP BY store),
+since AS (SELECT l.store, min(l.revision) AS revision FROM latest l JOIN last USING (store, label) GROUP BY l.store)
+SELECT l.who, last.label, l.label, count(*) FROM latest l JOIN last USING (store) JOIN since ON since.store = l.store
 WHERE l.label <> last.label AND l.revision > since.revision GROUP BY ALL ORDER BY ALL"""
 """Current Secrets that were written later than the first one under the last writer's key, and under another."""
 
@@ -27,7 +28,7 @@ def section(context: Context) -> Section:
     writers: list[Cells] = [(who, last, other, count) for who, last, other, count in context.rows(_WRITERS)]
     unknown = context.number("""
         SELECT count(DISTINCT who) FROM population WHERE who NOT IN (SELECT who FROM newest)""")
-    sentences = [f"{plural(len(leaking), 'cluster')}: the newest examined backup has readable current values."]
+    sentences = [f"{_clusters(leaking)}: the newest examined backup has readable current values."]
     if writers:
         sentences.append(f"{plural(len({row[0] for row in writers}), 'cluster')}: API servers write in different ways.")
     if unknown:
@@ -43,6 +44,13 @@ def section(context: Context) -> Section:
             Grid("writers", ("cluster", "written last with", "also written with", "values"), writers),
         ),
     )
+
+
+def _clusters(rows: list[Cells]) -> str:
+    """The clusters of rows, and the backups of no known one, each of which stands for itself."""
+    named = plural(len({row[0] for row in rows if row[0] not in {UNKNOWN, SEVERAL}}), "cluster")
+    alone = sum(row[0] in {UNKNOWN, SEVERAL} for row in rows)
+    return f"{named}, and {plural(alone, 'backup')} of no known one" if alone else named
 
 
 _WEAK = """
@@ -61,12 +69,12 @@ def drift(context: Context) -> Section:
 
 
 _CURVES = """
-WITH days AS (SELECT h.who, left(p.taken, 10) AS day, count(DISTINCT h.credential) AS current
+WITH days AS (SELECT h.who, p.day, count(DISTINCT h.credential) AS current
     FROM held h JOIN population p USING (backup)
     WHERE h.credential IN (SELECT credential FROM live) GROUP BY ALL)
-SELECT p.who, left(p.taken, 10) AS day, count(*), sum(p.readable)::BIGINT, sum(p.readable_latest)::BIGINT,
+SELECT p.who, p.day, count(*), sum(p.readable)::BIGINT, sum(p.readable_latest)::BIGINT,
     coalesce(any_value(d.current), 0)
-FROM population p LEFT JOIN days d ON d.who = p.who AND d.day = left(p.taken, 10)
+FROM population p LEFT JOIN days d ON d.who = p.who AND d.day = p.day
 WHERE p.state = 'examined' GROUP BY ALL ORDER BY ALL"""
 _LEFTOVERS = """
 SELECT h.who, coalesce(any_value(i.namespace || '/' || i.name), ''), any_value(h.field), min(h.stamp), max(h.stamp),

@@ -6,8 +6,9 @@ from enum import Enum
 from typing import NamedTuple
 
 from auditor.errors import UsageError
-from auditor.fleet.report.context import Context
+from auditor.fleet.report.context import Context, instant
 from auditor.fleet.report.model import Answer, Cells, Grid, Section
+from auditor.fleet.report.population import missing
 from auditor.text import moment, shown
 
 PROVIDERS = {
@@ -55,7 +56,11 @@ class Counts(NamedTuple):
     otherwise: int
     """Values in any place that are encrypted otherwise, or not."""
     asked: int
-    """1 where it was taken since the day in question, else 0."""
+    """1 where it was taken since the time in question, else 0."""
+    inside: int
+    """1 where it is inside the retention, else 0."""
+    retention: int
+    """Seconds after which it leaves the store; 0 for never."""
 
     def follows(self, other: "Counts") -> bool:
         """Whether it may have been taken after another one: of the same second revisions tell, where both are known."""
@@ -65,12 +70,12 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What was migrated to, and the day from which backups are looked at."""
+    """What was migrated to, and the time from which backups are looked at."""
 
     provider: str
     name: str
-    since: str
-    """A day, ISO 8601."""
+    at: int
+    """That time, seconds since 1970."""
 
     @classmethod
     def of(cls, text: str, since: str) -> "Target":
@@ -80,7 +85,7 @@ class Target:
             raise UsageError(f"--migration {shown(text)}: expected {', '.join(PROVIDERS)}, and perhaps :NAME")
         if not since:
             raise UsageError("--migration needs --from DATE: the day from which backups are looked at")
-        return cls(provider, name, since)
+        return cls(provider, name, instant("--from", since))
 
     @property
     def label(self) -> str:
@@ -98,11 +103,16 @@ WITH counted AS (
     FROM (SELECT *, list_contains(?::VARCHAR[], provider) AND (? = '' OR key_name = ?) AS fits
           FROM all_inventory WHERE judged <> 'out of scope') i GROUP BY i.backup)
 SELECT p.who, p.url, p.stamp, p.revision, coalesce(c.current, 0), coalesce(c.exceptions, 0), coalesce(c.opened, 0),
-    coalesce(c.by_prefix, 0), coalesce(c.leftovers, 0), (p.taken >= ?)::INTEGER
+    coalesce(c.by_prefix, 0), coalesce(c.leftovers, 0), (p.stamp >= ?)::INTEGER,
+    p.inside::INTEGER, p.retention
 FROM population p LEFT JOIN counted c USING (backup)
 WHERE p.state = 'examined' ORDER BY p.who, p.stamp, p.revision, p.url"""
 _UNREAD = """
-SELECT who, count(*) FROM population WHERE (state <> 'examined' OR NOT complete) AND taken >= ? GROUP BY who"""
+SELECT who, count(*) FROM population
+WHERE (state <> 'examined' OR NOT complete) AND (stamp >= ? OR NOT timed) GROUP BY who"""
+_UNSURE = """
+SELECT who FROM contrary WHERE NOT named UNION SELECT who FROM population WHERE NOT timed OR NOT known"""
+"""Clusters of which the order of the backups is not known, and what stands for the backups of no known one."""
 _LISTED = """
 SELECT n.who, string_agg(DISTINCT rtrim(k.provider || '/' || k.key_name, '/')
     || CASE WHEN b.configurations > 1 THEN ' (in ' || k.configurations || ' of ' || b.configurations || ')'
@@ -110,52 +120,75 @@ SELECT n.who, string_agg(DISTINCT rtrim(k.provider || '/' || k.key_name, '/')
 FROM all_keys k JOIN newest n USING (backup) JOIN all_backups b USING (backup) WHERE k.configured GROUP BY n.who"""
 
 
-def section(context: Context, target: Target, missing: Mapping[str, int]) -> tuple[Section, Outcome]:
-    """The section, and the verdict on the whole fleet. missing: of population.missing()."""
+class Facts(NamedTuple):
+    """What is known of a cluster beside the values of its backups."""
+
+    blind: int
+    """Backups since the time in question that are missing, were not read, or not whole."""
+    sure: bool
+    """Whether the order of its backups is known."""
+    providers: str
+    """Those that the newest backup's configurations list."""
+    configurations: int
+    servers: int
+    """API servers that it is said to have; 0 where that is not said."""
+
+
+def section(context: Context, target: Target) -> tuple[Section, Outcome]:
+    """The section, and the verdict on the whole fleet."""
     by_cluster: dict[str, list[Counts]] = {}
     places: dict[str, list[tuple[str, int]]] = {}
-    asked = (list(PROVIDERS[target.provider]), target.name, target.name, target.since)
+    asked = (list(PROVIDERS[target.provider]), target.name, target.name, target.at)
     for who, url, *counts in context.rows(_BACKUPS, *asked):
         backup = Counts(*map(int, counts))
         by_cluster.setdefault(who, []).append(backup)
         if backup.asked:
             places.setdefault(who, []).append((url, backup.exceptions))
-    unread = dict(context.rows(_UNREAD, target.since))
+    absent = missing(context, target.at)
+    unread = dict(context.rows(_UNREAD, target.at))
     listed = {who: (providers, count) for who, providers, count in context.rows(_LISTED)}
-    retention = dict(context.rows("SELECT name, retention FROM clusters WHERE retention > 0"))
     servers = dict(context.rows("SELECT name, api_servers FROM clusters WHERE api_servers > 0"))
-    unsure = {who for (who,) in context.rows("SELECT who FROM contrary WHERE NOT named")}
+    unsure = {who for (who,) in context.rows(_UNSURE)}
     lines: list[Cells] = []
     outcomes: list[Outcome] = []
-    clusters = {who for (who,) in context.rows("SELECT DISTINCT who FROM population")}
-    for who in sorted(clusters.union(by_cluster, missing)):
-        backups = [each for each in by_cluster.get(who, []) if each.asked]
-        first = next((each for each in backups if each.current and not each.exceptions), None)
-        later = [each for each in backups if first is not None and each.exceptions and each.follows(first)]
-        blind = unread.get(who, 0) + missing.get(who, 0)
-        by_prefix = sum(each.by_prefix for each in backups)
-        span = retention.get(who, 0) or context.questions.retention
-        leftovers = [
-            each for each in by_cluster.get(who, []) if each.otherwise and not (span and context.at - each.at > span)
-        ]
-        providers, configurations = listed.get(who, ("no configuration", 0))
-        known = not blind and not by_prefix and who not in unsure and configurations >= max(servers.get(who, 0), 1)
-        outcome = _outcome(bool(backups), failed=first is None or bool(later), known=known)
+    for who in sorted({who for (who,) in context.rows("SELECT who FROM population")}.union(absent)):
+        blind = unread.get(who, 0) + absent.get(who, 0)
+        facts = Facts(blind, who not in unsure, *listed.get(who, ("no configuration", 0)), servers.get(who, 0))
+        outcome, line = _line(who, by_cluster.get(who, []), facts)
         outcomes.append(outcome)
-        gone = moment(max(each.at for each in leftovers) + span) if leftovers and span else ""
-        lines.append(
-            (
-                *(who, outcome.value, moment(first.at) if first is not None else "", len(backups), len(later)),
-                sum(each.opened for each in backups),
-                *(by_prefix, blind, providers, sum(each.otherwise for each in leftovers)),
-                gone or ("no retention in --clusters" if leftovers else ""),
-                f"{configurations} of {servers[who]}" if who in servers else configurations,
-            )
-        )
+        lines.append(line)
     whole = _whole(outcomes)
-    sentence = f"{whole.value}: migration to {target.label}, by backups since {target.since}."
+    sentence = f"{whole.value}: migration to {target.label}, by backups since {moment(target.at)}."
     title, grids = f"Migration to {target.label}", _grids(lines, places)
     return Section("migration", title, ANSWERS[whole], (sentence,), grids), whole
+
+
+def _line(who: str, own: list[Counts], facts: Facts) -> tuple[Outcome, Cells]:
+    """The verdict on a cluster, and its row. own: all its backups that were examined."""
+    backups = [each for each in own if each.asked]
+    first = next((each for each in backups if each.current and not each.exceptions), None)
+    later = [each for each in backups if first is not None and each.exceptions and each.follows(first)]
+    by_prefix = sum(each.by_prefix for each in backups)
+    leftovers = [each for each in own if each.otherwise and each.inside]
+    known = not facts.blind and not by_prefix and facts.sure and facts.configurations >= max(facts.servers, 1)
+    outcome = _outcome(bool(backups), failed=first is None or bool(later), known=known)
+    return outcome, (
+        *(who, outcome.value, moment(first.at) if first is not None else "", len(backups), len(later)),
+        sum(each.opened for each in backups),
+        *(by_prefix, facts.blind, facts.providers, sum(each.otherwise for each in leftovers), _gone(leftovers)),
+        f"{facts.configurations} of {facts.servers}" if facts.servers else facts.configurations,
+    )
+
+
+def _gone(leftovers: list[Counts]) -> str:
+    """When the last one leaves the store."""
+    if not leftovers:
+        return ""
+    if not all(each.retention for each in leftovers):
+        return "no retention given"
+    if not all(each.at > 0 for each in leftovers):
+        return "unknown"
+    return moment(max(each.at + each.retention for each in leftovers))
 
 
 def _outcome(examined: bool, *, failed: bool, known: bool) -> Outcome:

@@ -57,8 +57,10 @@ class FleetReport:
     """New findings since the baseline; None without one."""
     severe: int
     """Backups inside the retention with a finding that counts."""
-    incomplete: bool
-    """Whether a migration that was asked about is incomplete."""
+    findings: tuple[str, ...]
+    """What ends it with 1, in sentences without an end."""
+    standing: tuple[str, ...]
+    """Findings that do not, by the options."""
     open_questions: tuple[str, ...]
     """What keeps the report from being conclusive."""
     sha256: str
@@ -66,8 +68,12 @@ class FleetReport:
     state: dict[str, Any] = field(default_factory=dict, repr=False)
     """What a later report is compared with."""
 
-    def exit_code(self, *, new_only: bool) -> int:
-        """1: findings, with new_only new ones. 3: an open question. 0: neither."""
-        if self.incomplete or (self.new if new_only else self.severe):
-            return 1
-        return 3 if self.open_questions else 0
+    @property
+    def exceptions(self) -> tuple[str, ...]:
+        """Everything that keeps it from saying that there is nothing."""
+        return (*self.findings, *self.standing, *self.open_questions)
+
+    @property
+    def exit_code(self) -> int:
+        """1: findings that count. 3: an open question. 0: neither."""
+        return 1 if self.findings else 3 if self.open_questions else 0

@@ -2,7 +2,7 @@
 
 from auditor.fleet.report.context import Context, day
 from auditor.fleet.report.model import Answer, Cells, Grid, Section
-from auditor.fleet.tables import UNKNOWN
+from auditor.fleet.tables import SEVERAL, UNKNOWN
 from auditor.text import moment, plural, shown
 
 ELSEWHERE = "Not examined: replicas, other accounts, soft-deleted objects, volume snapshots, Velero, tapes."
@@ -12,19 +12,27 @@ HEADER = (
     *("missing", "newest examined", "age in hours", "listed"),
 )
 HOURS = 3600
+STRAYS = frozenset({UNKNOWN, SEVERAL})
+"""What stands for the cluster of backups of no known one: each of them is alone."""
 
 
-def missing(context: Context) -> dict[str, int]:
+def missing(context: Context, begin: int = 0) -> dict[str, int]:
     """Backups that a cluster's schedule expects and that no source has, of the clusters with a schedule.
 
     Two backups more than one and a half spans apart have some missing between them, and so has the time since the
-    newest one. A cluster of the file without any backup misses all: at least one.
+    newest one. A cluster of the file without any backup misses all: at least one. One whose time is not known, or is
+    later than the report's, fills no gap.
+
+    Args:
+        context: The data set.
+        begin: The time from which backups are asked for, seconds since 1970.
     """
     counts: dict[str, int] = {}
     for name, every in context.rows("SELECT name, every FROM clusters WHERE every > 0"):
-        times = [at for (at,) in context.rows("SELECT stamp FROM population WHERE who = ? ORDER BY stamp", name)]
+        found = context.rows("SELECT stamp FROM population WHERE who = ? AND timed ORDER BY stamp", name)
+        times = [at for (at,) in found]
         gaps = zip(times, [*times[1:], max(context.at, times[-1])], strict=True) if times else ()
-        counts[name] = sum(_spans(after - before, every) for before, after in gaps) if times else 1
+        counts[name] = sum(_spans(after - max(before, begin), every) for before, after in gaps) if times else 1
     return counts
 
 
@@ -42,7 +50,7 @@ def section(context: Context) -> tuple[Section, list[str]]:
             count(*) FILTER (state NOT IN ('examined', 'denied', 'archived', 'left out', 'not yet')),
             count(*) FILTER (state IN ('denied', 'archived')), count(*) FILTER (state IN ('left out', 'not yet')),
             count(*) FILTER (state = 'examined' AND expected_label <> '' AND label <> expected_label),
-            max(stamp) FILTER (state = 'examined')
+            max(stamp) FILTER (state = 'examined' AND timed)
         FROM population GROUP BY who ORDER BY who""")
     rows: list[Cells] = []
     for who, met, examined, failed, inaccessible, waiting, foreign, newest in counted:
@@ -85,8 +93,8 @@ def section(context: Context) -> tuple[Section, list[str]]:
 
 def _counted(total: int, rows: list[Cells]) -> str:
     """The backups, and the clusters that they are of."""
-    strays = sum(int(row[2]) for row in rows if row[0] == UNKNOWN)
-    counted = f"{plural(total, 'backup')} of {plural(sum(row[0] != UNKNOWN for row in rows), 'cluster')}"
+    strays = sum(int(row[2]) for row in rows if row[0] in STRAYS)
+    counted = f"{plural(total, 'backup')} of {plural(sum(row[0] not in STRAYS for row in rows), 'cluster')}"
     return f"{counted} ({strays:,} of no known one)" if strays else counted
 
 
@@ -114,7 +122,7 @@ def _more(context: Context, rows: list[Cells]) -> list[str]:
 
 
 def _open(context: Context, rows: list[Cells], never: list[str]) -> list[str]:
-    found = []
+    found = [] if sum(int(row[HEADER.index("examined")]) for row in rows) else ["no backup was examined"]
     names = ("failed", "not accessible", "not attempted", "of another cluster", "missing")
     for name in names:
         count = sum(int(row[HEADER.index(name)] or 0) for row in rows)
@@ -122,13 +130,10 @@ def _open(context: Context, rows: list[Cells], never: list[str]) -> list[str]:
             found.append(f"{plural(count, 'backup')} {name}")
     if never:
         found.append(f"no backup of {', '.join(never)}")
-    old = context.rows(
-        "SELECT who, stamp FROM newest WHERE ? - stamp > ? ORDER BY who", context.at, context.questions.max_age
-    )
-    found += [f"the newest examined backup of {who} is of {day(at)}: older than --max-age" for who, at in old]
+    found += _times(context)
     unread = context.rows("""
-        SELECT who, count(*) FROM population p WHERE state <> 'examined' AND chosen
-            AND stamp > coalesce((SELECT stamp FROM newest n WHERE n.who = p.who), 0) GROUP BY who ORDER BY who""")
+        SELECT who, count(*) FROM population p WHERE state <> 'examined' AND chosen AND stamp > coalesce(
+            (SELECT max(stamp) FROM newest n WHERE n.who = p.who AND n.timed), 0) GROUP BY who ORDER BY who""")
     found += [f"{plural(count, 'backup')} of {who}, newer than the newest examined one" for who, count in unread]
     found += [
         f"the newest backup of {who} holds {plural(count, 'current value')} that no supplied key decrypts"
@@ -148,5 +153,37 @@ def _open(context: Context, rows: list[Cells], never: list[str]) -> list[str]:
     if closed:
         found.append(f"{plural(len(closed), 'small object')} could not be read for keys, the first {shown(closed[0])}")
     if context.about["first_look"]:
-        found.append("a first look: --since, --sample or --newest-per-cluster left backups out")
+        found.append(_first_look(context))
+    return found
+
+
+def _first_look(context: Context) -> str:
+    """What was asked for; a later listing may find more than it chose."""
+    options = zip(("--since", "--sample", "--newest-per-cluster"), context.about["first_look"], strict=True)
+    asked = ", ".join(f"{option} {shown(str(value))}" for option, value in options if value)
+    left = context.number("SELECT count(*) FROM population WHERE state = 'left out'")
+    return f"a first look: {asked}" + (f" left {plural(left, 'backup')} out" if left else "; it is never a pass")
+
+
+def _times(context: Context) -> list[str]:
+    """What is open by the age of the newest backups, and by times that are not believed."""
+    max_age = context.questions.max_age
+    old = context.rows(
+        "SELECT who, stamp FROM newest WHERE known AND timed AND ? - stamp > ? ORDER BY who", context.at, max_age
+    )
+    found = [f"the newest examined backup of {who} is of {day(at)}: older than --max-age" for who, at in old]
+    alone = context.number(
+        "SELECT count(*) FROM newest WHERE NOT known AND timed AND ? - stamp > ?", context.at, max_age
+    )
+    if alone:
+        found.append(
+            f"{plural(alone, 'backup')} of no known cluster, older than --max-age: whether there is a newer one is not "
+            "known; name the cluster in --clusters"
+        )
+    late, never = context.rows("""
+        SELECT count(*) FILTER (stamp > 0), count(*) FILTER (stamp <= 0) FROM population WHERE NOT timed""")[0]
+    if late:
+        found.append(f"{plural(late, 'backup')} dated later than this report: when taken is not known")
+    if never:
+        found.append(f"{plural(never, 'backup')} without a time: when taken is not known")
     return found

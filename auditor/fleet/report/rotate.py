@@ -12,6 +12,7 @@ MOST_STEPS = 100
 """Steps of the list of what to rotate."""
 MOST_BACKUPS = 5000
 """Backups with a line of their own."""
+COMMON = "in the backups examined, readable or decrypted, public, common or short: not compared."
 _SETS = """
 SELECT credentials, count(*) FROM (
     SELECT backup, list(DISTINCT credential ORDER BY credential) AS credentials FROM held
@@ -75,6 +76,9 @@ def section(context: Context) -> tuple[Section, list[str]]:
         done = [line for line in lines if int(line[0]) <= last]
         if done and int(done[-1][0]) == last:
             sentences.append(f"Rotating these {len(done):,} frees {int(done[-1][6]):,} of {total:,}.")
+    common = context.number("SELECT sum(common_values) FROM population WHERE state = 'examined'")
+    if common:
+        sentences.append(f"{plural(common, 'value')} {COMMON}")
     unknown = _unknown(context)
     if unknown:
         sentences.append(f"Unknown: {'; '.join(unknown)}.")
@@ -107,13 +111,18 @@ def _unknown(context: Context) -> list[str]:
 _EXPOSED = """
 WITH current AS (
     SELECT backup, count(DISTINCT credential) AS credentials FROM held
-    WHERE credential IN (SELECT credential FROM live) GROUP BY backup)
+    WHERE credential IN (SELECT credential FROM live) GROUP BY backup),
+near AS (
+    SELECT backup, max(CASE WHEN sound AND timed THEN stamp END) OVER (
+            PARTITION BY store ORDER BY stamp, backup ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before,
+        min(CASE WHEN sound AND timed THEN stamp END) OVER (
+            PARTITION BY store ORDER BY stamp, backup ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS after
+    FROM population)
 SELECT p.who, p.url, p.stamp, p.readable, p.readable_alone, p.hold, p.version, coalesce(c.credentials, 0),
-    (SELECT count(*) FROM population o WHERE o.who = p.who AND o.state = 'examined' AND o.backup <> p.backup
-        AND o.unopened_latest = 0 AND abs(o.stamp - p.stamp) <= ?),
-    coalesce((SELECT k.retention FROM clusters k WHERE k.name = p.who), 0),
-    p.who IN (SELECT who FROM blind)
-FROM population p LEFT JOIN current c USING (backup)
+    CASE WHEN p.timed AND least(p.stamp - n.before, n.after - p.stamp) <= ? THEN 'no'
+        WHEN p.sound AND p.known AND p.timed THEN 'yes' ELSE 'unknown' END,
+    p.retention, p.timed, p.store IN (SELECT store FROM blind)
+FROM population p JOIN near n USING (backup) LEFT JOIN current c USING (backup)
 WHERE p.state = 'examined' AND p.readable > 0
 ORDER BY 8 DESC, p.stamp DESC, p.url LIMIT ?"""
 
@@ -124,11 +133,11 @@ def restrict(context: Context) -> Section:
     rows: list[Cells] = [
         (
             *(who, url, moment(at), readable, "unknown" if blind and not credentials else credentials),
-            "no" if others else "yes",
-            moment(at + retention) if retention else "no retention in --clusters",
+            only,
+            ("unknown", moment(at + retention))[timed] if retention else "no retention given",
             *(alone, hold or "not told", "earlier" if version else "current"),
         )
-        for who, url, at, readable, alone, hold, version, credentials, others, retention, blind in context.rows(
+        for who, url, at, readable, alone, hold, version, credentials, only, retention, timed, blind in context.rows(
             _EXPOSED, days * 86400, MOST_BACKUPS
         )
     ]

@@ -13,6 +13,7 @@ RELEVANT = (
 )
 """Controls that the statement may be relevant to, with their editions."""
 
+_PERIOD = "SELECT min(taken), max(taken) FROM population WHERE state = 'examined' AND stamp > 0"
 _POLICIES = """
 SELECT DISTINCT b.policy FROM all_backups b JOIN population p USING (backup) WHERE p.state = 'examined' ORDER BY 1"""
 
@@ -20,7 +21,7 @@ SELECT DISTINCT b.policy FROM all_backups b JOIN population p USING (backup) WHE
 def write(report: FleetReport, context: Context, out: IO[str]) -> None:
     """Write the page, as text."""
     sections = {section.name: section for section in report.sections}
-    first, last = context.rows("SELECT min(taken), max(taken) FROM population WHERE state = 'examined'")[0]
+    first, last = context.rows(_PERIOD)[0]
     policies = context.rows(_POLICIES)
     current = (
         "by value, with the newest examined backup of each cluster"
@@ -49,7 +50,7 @@ def write(report: FleetReport, context: Context, out: IO[str]) -> None:
         *_sentences(sections["rotate"]),
         "",
         "Exceptions",
-        *(f"  {question}" for question in report.open_questions or ("none",)),
+        *(f"  {each}" for each in report.exceptions or ("none",)),
     ]
     if "migration" in sections:
         lines += ["", sections["migration"].title, *_sentences(sections["migration"])]

@@ -97,12 +97,12 @@ def html(report: FleetReport, out: IO[str]) -> None:
     text = files("auditor.fleet.report").joinpath("static", "search.js").read_text(encoding="utf-8")
     script = assets.Script("search", text, module=False)
     conclusion, *sections = report.sections
-    outcome = {Answer.FINDINGS: "findings", Answer.UNKNOWN: "inconclusive", Answer.NONE: "none"}
+    outcome = {Answer.FINDINGS: "findings", Answer.UNKNOWN: "inconclusive", Answer.NONE: "none"}[conclusion.answer]
     page = environment.get_template("fleet.html").stream(
         report=report,
         conclusion=conclusion,
         sections=sections,
-        outcome={answer: outcome[answer] for answer in Answer},
+        outcome="accepted" if outcome == "none" and report.standing else outcome,
         policy=assets.policy((script,)),
         script=script,
     )
