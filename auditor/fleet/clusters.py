@@ -28,6 +28,8 @@ from auditor.text import shown
 
 LARGEST = 4 << 20
 """Bytes of the file."""
+UNKNOWN, SEVERAL = "unknown", "several"
+"""Clusters of backups that show none, and of those that show more than one."""
 _LISTS = {
     "encryption-config": "encryption_configs",
     "kms-plugin": "kms_plugins",
@@ -99,6 +101,25 @@ class Clusters:
     def of_uid(self, uid: str) -> Cluster | None:
         """The cluster with this uid."""
         return next((cluster for cluster in self.all if uid and cluster.uid == uid), None)
+
+    def own(self, url: str, uid: str) -> Cluster | None:
+        """The cluster by whose configuration a backup is judged: that of its uid, else that of its path.
+
+        One that shows another cluster's uid than its path says is of none. uid: as the column `cluster` has it.
+        """
+        if uid in {UNKNOWN, SEVERAL}:
+            uid = ""
+        by_url = self.of_url(url)
+        if by_url is not None and by_url.uid and uid and by_url.uid != uid:
+            by_url = None
+        return self.of_uid(uid) or by_url
+
+    def named(self, url: str, uid: str) -> tuple[str, str]:
+        """Name and owner of the cluster that a backup is of; empty where the file does not say. uid: as for own()."""
+        own = self.own(url, uid)
+        if own is None or (uid == SEVERAL and own.uid):  # the path is one cluster's, and the backup several's
+            return "", ""
+        return own.name, own.owner
 
 
 NONE = Clusters()

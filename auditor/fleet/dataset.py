@@ -63,6 +63,10 @@ class Known:
     """Digest of the objects whose keys were tried on it."""
     local: bool
     """Whether it holds values under keys that may lie in a file."""
+    cluster: str
+    """Uid of its cluster, as far as it showed one."""
+    applied: str
+    """How it was judged and named: of Settings.applied()."""
 
 
 class DataSet:
@@ -127,10 +131,13 @@ class DataSet:
 
     def known(self) -> dict[str, Known]:
         """What the tables hold of every backup, by id."""
-        names = ["backup", "state", "beside", "local_values"]
+        names = ["backup", "state", "beside", "local_values", "cluster", "applied"]
         columns = self._backups(names)
         rows = zip(*(columns[name].to_pylist() for name in names), strict=True)
-        return {id_: Known(State(state), beside or "", bool(values)) for id_, state, beside, values in rows}
+        return {
+            id_: Known(State(state), beside or "", bool(values), cluster, applied or "")
+            for id_, state, beside, values, cluster, applied in rows
+        }
 
     def key_objects(self) -> list[KeyObject]:
         """The small objects that the last run knew."""
@@ -177,7 +184,7 @@ class DataSet:
             earlier = self._ids.intersection(taken)
             self._ids.update(taken)
             old, kept = self._without(earlier) if earlier else ([], [])
-            new = [self._write(name, partition, pa.concat_tables(some)) for (name, partition), some in parts.items()]
+            new = [self._write(name, partition, _joined(some)) for (name, partition), some in parts.items()]
             self._replace(old, [*kept, *new])
             self.folder.remove(map(pending_path, taken))
 
@@ -189,7 +196,7 @@ class DataSet:
                 small.setdefault((file.table, file.cluster, file.month), []).append(file)
         many = {place: some for place, some in small.items() if len(some) > MOST_SMALL}
         new = [
-            self._write(table, Partition(cluster, month), pa.concat_tables([self._read(file) for file in some]))
+            self._write(table, Partition(cluster, month), _joined(self._read(file) for file in some))
             for (table, cluster, month), some in many.items()
         ]
         if new:
@@ -239,7 +246,8 @@ class DataSet:
 
     def _write(self, table: str, partition: Partition, rows: pa.Table) -> TableFile:
         name = f"{partition.path(table)}/{uuid.uuid4().hex}.parquet"
-        raw = tables.to_parquet(rows.cast(TABLES[table]))
+        whole = pa.concat_tables([TABLES[table].empty_table(), rows], promote_options="default")
+        raw = tables.to_parquet(whole.select(TABLES[table].names).cast(TABLES[table]))
         self.folder.write(name, raw)
         return TableFile(name, table, partition.cluster, partition.month, rows.num_rows, len(raw))
 
@@ -271,6 +279,11 @@ _WAYS_OUT = {
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:
     """How often each text stands in a column."""
     return {each["values"] or "": each["counts"] for each in pc.value_counts(column).to_pylist()}
+
+
+def _joined(parts: Iterable[pa.Table]) -> pa.Table:
+    """Rows of one table together; those of an earlier version of the tool lack columns."""
+    return pa.concat_tables(list(parts), promote_options="default")
 
 
 def _json(document: Mapping[str, object]) -> bytes:

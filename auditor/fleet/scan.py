@@ -112,7 +112,7 @@ def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row
         orders = request.settings.orders(every)
         _save_listing(data, request, orders.values(), {backup.url for backup in chosen}, (listed, beside))
         known = data.known()
-        todo = [order for backup in chosen if _is_due(known.get((order := orders[backup.url]).id), request)]
+        todo = [order for backup in chosen if _is_due(known.get((order := orders[backup.url]).id), order, request)]
         begun(
             Begun(
                 found=len(every),
@@ -138,9 +138,11 @@ def _with_neighbours(request: FleetScan, beside: Sequence[KeyObject]) -> FleetSc
     return replace(request, settings=settings)
 
 
-def _is_due(known: Known | None, request: FleetScan) -> bool:
+def _is_due(known: Known | None, order: Order, request: FleetScan) -> bool:
     if known is None or known.state.again:
         return True
+    if known.applied != order.settings.applied(order.backup.url, known.cluster):
+        return True  # --clusters says otherwise now whose it is, or how it is judged
     if known.state is State.EXAMINED:  # other keys lie in the sources now, and may open what it holds
         return known.local and known.beside != request.settings.beside
     return request.retry_failed

@@ -2,10 +2,12 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from auditor.fleet.backup import Backup
+from auditor.evidence.discovery import companions
+from auditor.fleet.backup import ID, Backup
 from auditor.fleet.clusters import Cluster, Clusters
 from auditor.options import Options, settings
 from auditor.text import encode
@@ -35,18 +37,32 @@ class Settings:
     """Digest of these."""
     retries: int = 2
     """Further attempts at a backup that fails for a passing reason."""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """Digest of the options of each cluster, by its name, empty for none: the worker's files have other dates."""
 
     def orders(self, backups: Iterable[Backup]) -> "dict[str, Order]":
         """The orders for some backups, by URL."""
-        fingerprints: dict[str, str] = {}
+        every = {each.name if each is not None else "": self._fingerprint(each) for each in (None, *self.clusters.all)}
+        own = replace(self, fingerprints=every)
         orders = {}
         for backup in backups:
             cluster = self.clusters.of_url(backup.url)
-            name = cluster.name if cluster is not None else ""
-            if name not in fingerprints:
-                fingerprints[name] = self._fingerprint(cluster)
-            orders[backup.url] = Order(backup, backup.id(fingerprints[name]), self)
+            text = every[cluster.name if cluster is not None else ""]
+            if self.options.use_found_config and "://" not in backup.url:
+                beside = sorted(map(str, companions.candidates(Path(backup.url))))
+                text += repr(list(_dates(beside))) if beside else ""
+            orders[backup.url] = Order(backup, backup.id(text), own)
         return orders
+
+    def applied(self, url: str, uid: str) -> str:
+        """What tells how a backup is judged and named, by its uid too, which is known once it was examined.
+
+        uid: as the column `cluster` has it.
+        """
+        own, by_url = self.clusters.own(url, uid), self.clusters.of_url(url)
+        names = (*self.clusters.named(url, uid), by_url.name if by_url is not None else "")
+        text = repr((self.fingerprints.get(own.name if own is not None else "", ""), names))
+        return hashlib.sha256(encode(text)).hexdigest()[:ID]
 
     def options_of(self, cluster: Cluster | None) -> Options:
         """The options for a backup of one cluster of the file; None for one that the file does not name."""

@@ -1,0 +1,88 @@
+"""What the data set holds is examined again where something that it was judged by is another now."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from auditor.fleet import clusters
+from auditor.fleet.clusters import Clusters
+from auditor.model.vocabulary import Severity
+from auditor.options import Options
+from tests.helpers import fleet
+from tests.helpers.fixtures import MIGRATION
+
+UID = "71314e90-44b9-4311-833c-506d91031055"
+"""Of the cluster of the migration."""
+ROTATED = MIGRATION / "7-rotated.encryption.json"
+
+
+@pytest.fixture
+def backups(tmp_path: Path) -> Path:
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    shutil.copy(MIGRATION / "5-defragmented.db", folder / fleet.name(5))
+    shutil.copy(MIGRATION / "7-rotated.db", folder / fleet.name(7))
+    return folder
+
+
+def known(folder: Path, text: str, name: str = "prod") -> Clusters:
+    """The clusters of a file with one."""
+    path = folder / "c.toml"
+    path.write_text(f"[cluster.{name}]\n{text}\n")
+    return clusters.read(str(path))
+
+
+def rows(dataset: Path, *names: str) -> set[tuple[object, ...]]:
+    return {tuple(row[name] for name in names) for row in fleet.table(dataset, "backups")}
+
+
+def test_options_of_a_cluster_that_the_uid_tells_count_too(backups: Path, tmp_path: Path) -> None:
+    """Before a backup is read nobody knows whose it is; afterwards a change of that cluster's options is seen."""
+    dataset = tmp_path / "set"
+    fleet.run(fleet.request(backups, dataset, clusters=known(tmp_path, f'uid = "{UID}"')))
+    more = known(tmp_path, f'uid = "{UID}"\nencryption-config = ["{ROTATED}"]')
+    summary, again = fleet.run(fleet.request(backups, dataset, clusters=more))
+    fresh, _ = fleet.run(fleet.request(backups, tmp_path / "fresh", clusters=more))
+    assert len(again) == 2
+    assert summary.severities == fresh.severities
+    assert summary.exit_code(Severity.MEDIUM) == fresh.exit_code(Severity.MEDIUM) == 1
+    names = ("url", "policy", "configurations", "severity")
+    assert rows(dataset, *names) == rows(tmp_path / "fresh", *names)
+    assert fleet.run(fleet.request(backups, dataset, clusters=more))[1] == []
+    copy = shutil.copy(ROTATED, tmp_path / "k.json")
+    copied = known(tmp_path, f'uid = "{UID}"\nencryption-config = ["{copy}"]')
+    assert len(fleet.run(fleet.request(backups, dataset, clusters=copied))[1]) == 2
+
+
+@pytest.mark.parametrize("place", [f'uid = "{UID}"', 'paths = ["backups/"]'])
+def test_a_name_or_an_owner_that_changes_is_seen(backups: Path, tmp_path: Path, place: str) -> None:
+    """Reports are about the clusters as their file names them today, failed backups too."""
+    (backups / fleet.name(8)).write_bytes(b"\x1f\x8b" + bytes(4000))
+    dataset = tmp_path / "set"
+    fleet.run(fleet.request(backups, dataset))
+    assert rows(dataset, "label", "owner") == {("", "")}
+    for name, owner in (("prod", "a"), ("prod", "b"), ("production", "b")):
+        file = known(tmp_path, f'{place}\nowner = "{owner}"', name)
+        fleet.run(fleet.request(backups, dataset, clusters=file))
+        failed = (name, owner) if "paths" in place else ("", "")
+        assert rows(dataset, "label", "owner") == {(name, owner), failed}
+        assert fleet.run(fleet.request(backups, dataset, clusters=file))[1] == []
+    assert len(fleet.table(dataset, "backups")) == 3
+
+
+def test_a_configuration_beside_a_backup_that_changes_is_seen(backups: Path, tmp_path: Path) -> None:
+    """With --use-found-config it judges values that no key in a file encrypts, too."""
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    shutil.copy(MIGRATION / "1-plaintext.db", plain / fleet.name(1))
+    scanned = fleet.request(plain, tmp_path / "set", options=Options(use_found_config=True))
+    fleet.run(scanned)
+    assert fleet.run(scanned)[1] == []
+    beside = plain / "encryption-config.json"
+    shutil.copy(ROTATED, beside)
+    assert len(fleet.run(scanned)[1]) == 1
+    beside.write_text(ROTATED.read_text().replace('"secrets"', '"configmaps"'))
+    _, again = fleet.run(scanned)
+    assert [row["policy"] for row in again] != []
+    assert fleet.run(scanned)[1] == []
