@@ -209,7 +209,9 @@ def _sentences(summary: "Summary", code: int, request: FleetScanRequest) -> Iter
     failed = {state: count for state, count in sorted(summary.states.items()) if state != "examined"}
     if failed:
         yield "Not examined: " + ", ".join(f"{count:,} {state}" for state, count in failed.items())
-    if summary.chosen < summary.found:
+    if not summary.found:
+        yield "No source holds a backup: nothing is concluded"
+    if summary.first_look:
         yield f"Left out: {summary.found - summary.chosen:,} (--since, --sample, --newest-per-cluster): never a pass"
     if summary.incomplete:
         yield f"Examined with gaps or without a conclusion: {summary.incomplete:,}"

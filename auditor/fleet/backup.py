@@ -16,6 +16,8 @@ _STAMPS = (
 """Times in the names of backups: etcd-snapshot-2026-11-23T035916Z, snapshot_2026-11-23_035916.db, 2026-11-23.db."""
 _EPOCH = re.compile(r"(?<!\d)(1[4-9]\d{8}|2\d{9})(?!\d)")
 """Seconds since 1970, which k3s and RKE2 end a snapshot's name with."""
+NEVER = "1970-01-01T00:00:00Z"
+"""The last modification of what has none that is known."""
 ID = 24
 """Hexadecimal digits of a backup's id: 96 bits."""
 
@@ -69,6 +71,8 @@ class Backup:
     """The store's tag of the content; empty where it has none."""
     archived: bool = False
     """Whether its storage class is an archive's, from which nothing is read at once."""
+    anew: bool = False
+    """Whether nothing tells this content of the URL from another: it is examined in every run."""
     latest: bool = True
     """Whether it is what its URL without a version reads; else an earlier version, or one of a removed object."""
 

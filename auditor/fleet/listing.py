@@ -3,16 +3,17 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from auditor.errors import UsageError
 from auditor.evidence.discovery import companions, remote
 from auditor.evidence.discovery.arguments import URL, resolve_arguments
-from auditor.fleet import bucket
-from auditor.fleet.backup import Backup
+from auditor.fleet import bucket, web
+from auditor.fleet.backup import NEVER, Backup
 from auditor.hunt.neighbours import LARGEST
-from auditor.text import instant, shown
+from auditor.text import shown
 from auditor.verify.own import is_report
 
 LIST = "@"
@@ -88,8 +89,7 @@ def listing(sources: Sequence[str]) -> Listing:
             continue
         scheme = urlsplit(source).scheme
         if scheme in remote.WEB:
-            shown_source = remote.shown(source)
-            found[source] = Backup(url=source, source=shown_source, size=0, modified="1970-01-01T00:00:00Z")
+            found[source] = web.backup(source)
             continue
         if scheme not in remote.BUCKETS:
             raise UsageError(f"{remote.shown(source)}: no source of backups: a folder, a pattern, s3://, gs://, az://")
@@ -121,7 +121,7 @@ def _local(source: str) -> Iterator[Backup]:
             url=str(path.absolute()),
             source=source,
             size=sum(each.st_size for each in own),
-            modified=instant(max((each.st_mtime_ns for each in own), default=0)),
+            modified=_written(max((each.st_mtime_ns for each in own), default=0)),
         )
 
 
@@ -139,8 +139,17 @@ def _small(source: str) -> Iterator[Backup]:
                 continue  # who can open it for an audit says so
             if path.is_file() and 0 < status.st_size <= LARGEST:
                 yield Backup(
-                    url=str(path.absolute()), source=source, size=status.st_size, modified=instant(status.st_mtime_ns)
+                    url=str(path.absolute()), source=source, size=status.st_size, modified=_written(status.st_mtime_ns)
                 )
+
+
+def _written(nanoseconds: int) -> str:
+    """The time of a file, ISO 8601 in UTC to the nanosecond, before 1970 too; 1970 for a time that no calendar has."""
+    try:
+        whole = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=nanoseconds // 10**9)
+    except OverflowError:
+        return NEVER
+    return f"{whole.isoformat()[:19]}.{nanoseconds % 10**9:09d}Z"
 
 
 def _matches(source: str) -> list[str]:

@@ -70,13 +70,15 @@ class Summary:
     """Backups that this run examined, or failed to."""
     unversioned: tuple[str, ...]
     """Sources whose earlier versions of objects were not looked at."""
+    first_look: bool
+    """Whether --since, --sample or --newest-per-cluster were given, whatever they left out."""
 
     def exit_code(self, fail_on: Severity) -> int:
-        """1: a finding at or above a severity. 3: something was left out, failed or is incomplete. 0: neither."""
+        """1: a finding at or above a severity. 3: a first look, no backup, or one that failed or is incomplete."""
         if any(level is not None and level >= fail_on for level in map(tables.severity, self.severities)):
             return 1
         examined = self.states.get(State.EXAMINED.value, 0)
-        return 0 if examined == self.found and not self.incomplete else 3
+        return 0 if 0 < examined == self.found and not self.incomplete and not self.first_look else 3
 
 
 def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row], None]) -> Summary:
@@ -93,6 +95,7 @@ def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row
         EngineLost: The scheduler is gone, or its workers are.
     """
     request.engine.check()
+    request.look.check()
     folder = DataSetFolder(request.settings.dataset)
     sources = listing.expand((*request.sources, *request.settings.clusters.sources))
     listed = listing.listing(sources)
@@ -125,7 +128,7 @@ def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row
         _examine(data, request, todo, done)
         data.compact()
         summary = _summary(data, [orders[backup.url].id for backup in chosen], len(every), len(todo))
-        return replace(summary, unversioned=listed.unversioned)
+        return replace(summary, unversioned=listed.unversioned, first_look=request.look.partial)
 
 
 def _with_neighbours(request: FleetScan, beside: Sequence[KeyObject]) -> FleetScan:
@@ -139,7 +142,7 @@ def _with_neighbours(request: FleetScan, beside: Sequence[KeyObject]) -> FleetSc
 
 
 def _is_due(known: Known | None, order: Order, request: FleetScan) -> bool:
-    if known is None or known.state.again:
+    if known is None or known.state.again or order.backup.anew:
         return True
     if known.applied != order.settings.applied(order.backup.url, known.cluster):
         return True  # --clusters says otherwise now whose it is, or how it is judged
@@ -234,4 +237,5 @@ def _summary(data: DataSet, ids: Sequence[str], found: int, newly: int) -> Summa
         severities=severities,
         newly=newly,
         unversioned=(),
+        first_look=False,
     )

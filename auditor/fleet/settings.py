@@ -67,7 +67,10 @@ class Settings:
     def options_of(self, cluster: Cluster | None) -> Options:
         """The options for a backup of one cluster of the file; None for one that the file does not name."""
         options = replace(self.options, neighbours=self.neighbours)
-        return self.clusters.options_of(cluster, options)
+        options = self.clusters.options_of(cluster, options)
+        # one file under several names is one configuration: each proves one API server's
+        configurations = {os.path.realpath(path): path for path in reversed(options.encryption_configs)}
+        return replace(options, encryption_configs=tuple(reversed(configurations.values())))
 
     def _fingerprint(self, cluster: Cluster | None) -> str:
         """A digest of the options, of the tool's version and of when the files of keys were last changed."""

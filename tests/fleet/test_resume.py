@@ -1,6 +1,7 @@
 """What the data set holds is examined again where something that it was judged by is another now."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from auditor.model.vocabulary import Severity
 from auditor.options import Options
 from tests.helpers import fleet
 from tests.helpers.fixtures import MIGRATION
+from tests.helpers.https_server import Request, serving
 
 UID = "71314e90-44b9-4311-833c-506d91031055"
 """Of the cluster of the migration."""
@@ -86,3 +88,28 @@ def test_a_configuration_beside_a_backup_that_changes_is_seen(backups: Path, tmp
     _, again = fleet.run(scanned)
     assert [row["policy"] for row in again] != []
     assert fleet.run(scanned)[1] == []
+
+
+def test_what_a_web_server_serves_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    """By its ETag or its last modification; where the server says neither, in every run."""
+    raw, never = (MIGRATION / "5-defragmented.db").read_bytes(), "1970-01-01T00:00:00Z"
+    facts: dict[str, str] = {}
+
+    def respond(_: Request) -> tuple[int, Mapping[str, str], bytes]:
+        return 200, facts, raw
+
+    with serving(respond) as address:
+        scanned = fleet.request(f"{address}/{fleet.name(5)}", tmp_path / "set")
+        for told, modified in (
+            ({"ETag": '"one"'}, never),
+            ({"ETag": '"two"'}, never),
+            ({"Last-Modified": "Sat, 28 Nov 2026 06:00:00 GMT"}, "2026-11-28T06:00:00Z"),
+        ):
+            facts = told
+            _, read = fleet.run(scanned)
+            assert [(row["size"], row["modified"]) for row in read] == [(len(raw), modified)]
+            assert fleet.run(scanned)[1] == []
+        facts = {}
+        for stage, severity in (("5-defragmented", "low"), ("1-plaintext", "critical"), ("1-plaintext", "critical")):
+            raw = (MIGRATION / f"{stage}.db").read_bytes()
+            assert [row["severity"] for row in fleet.run(scanned)[1]] == [severity]
