@@ -73,8 +73,15 @@ class Backup:
     """Whether its storage class is an archive's, from which nothing is read at once."""
     anew: bool = False
     """Whether nothing tells this content of the URL from another: it is examined in every run."""
+    real: str = ""
+    """Its path without links and `..`; empty for a URL."""
     latest: bool = True
     """Whether it is what its URL without a version reads; else an earlier version, or one of a removed object."""
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The URL, and the path without links: patterns may be of either."""
+        return (self.url, self.real) if self.real else (self.url,)
 
     @property
     def taken(self) -> str:

@@ -13,7 +13,7 @@ In TOML one table `[cluster.NAME]` for each, in YAML a mapping `cluster: {NAME: 
     retention = "90d"               a backup leaves the store when it is so old
 """
 
-import fnmatch
+import glob
 import re
 import tomllib
 from collections.abc import Mapping
@@ -23,6 +23,7 @@ from typing import Any
 
 from auditor.errors import UsageError
 from auditor.evidence.discovery import remote
+from auditor.fleet import places
 from auditor.options import Options
 from auditor.text import shown
 
@@ -70,13 +71,9 @@ class Cluster:
         """The options with those of the cluster."""
         return replace(options, **dict(self.options))
 
-    def fits(self, url: str) -> bool:
-        """Whether a backup's URL is under one of the paths."""
-        url = remote.plain(url)
-        return any(
-            fnmatch.fnmatchcase(url, path) if any(mark in path for mark in "*?[") else url.startswith(path)
-            for path in self.paths
-        )
+    def fits(self, *urls: str) -> bool:
+        """Whether a backup is under one of the paths. urls: of Backup.places."""
+        return any(places.is_under(remote.plain(url), path) for path in self.paths for url in urls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +82,9 @@ class Clusters:
 
     all: tuple[Cluster, ...] = ()
 
-    def of_url(self, url: str) -> Cluster | None:
-        """The first cluster whose paths fit."""
-        return next((cluster for cluster in self.all if cluster.fits(url)), None)
+    def of_url(self, *urls: str) -> Cluster | None:
+        """The first cluster whose paths fit a backup. urls: of Backup.places."""
+        return next((cluster for cluster in self.all if cluster.fits(*urls)), None)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -102,24 +99,23 @@ class Clusters:
         """The cluster with this uid."""
         return next((cluster for cluster in self.all if uid and cluster.uid == uid), None)
 
-    def own(self, url: str, uid: str) -> Cluster | None:
+    def own(self, by_url: Cluster | None, uid: str) -> Cluster | None:
         """The cluster by whose configuration a backup is judged: that of its uid, else that of its path.
 
         One that shows another cluster's uid than its path says is of none. uid: as the column `cluster` has it.
         """
         if uid in {UNKNOWN, SEVERAL}:
-            uid = ""
-        by_url = self.of_url(url)
-        if by_url is not None and by_url.uid and uid and by_url.uid != uid:
-            by_url = None
-        return self.of_uid(uid) or by_url
+            return by_url
+        if (by_uid := self.of_uid(uid)) is not None:
+            return by_uid
+        return None if by_url is not None and by_url.uid and uid and by_url.uid != uid else by_url
 
-    def named(self, url: str, uid: str) -> tuple[str, str]:
-        """Name and owner of the cluster that a backup is of; empty where the file does not say. uid: as for own()."""
-        own = self.own(url, uid)
-        if own is None or (uid == SEVERAL and own.uid):  # the path is one cluster's, and the backup several's
-            return "", ""
-        return own.name, own.owner
+
+def named(own: Cluster | None, uid: str) -> tuple[str, str]:
+    """Name and owner of a backup's cluster; empty where the file does not say. own: of Clusters.own()."""
+    if own is None or (uid == SEVERAL and own.uid):  # the path is one cluster's, and the backup several's
+        return "", ""
+    return own.name, own.owner
 
 
 NONE = Clusters()
@@ -179,11 +175,12 @@ def _cluster(name: str, table: object, path: str) -> Cluster:
     ]
     options += [(option, _text(table, key, where)) for key, option in _TEXTS.items() if key in table]
     sources = tuple(_absolute(each, path) for each in _texts(table.get("sources", ()), f"{where}: sources"))
-    paths = tuple(_absolute(each, path) for each in _texts(table.get("paths", ()), f"{where}: paths"))
+    paths = [_absolute(each, path) for each in _texts(table.get("paths", ()), f"{where}: paths")]
+    paths += [*sources, *(f"{each.rstrip('/')}/*" for each in sources if glob.has_magic(each))]
     cluster = Cluster(
         name=name,
         uid=_text(table, "uid", where),
-        paths=(*paths, *sources),
+        paths=tuple(dict.fromkeys(form for each in paths for form in _forms(each))),
         sources=sources,
         api_servers=_number(table, "api-servers", where),
         owner=_text(table, "owner", where),
@@ -201,6 +198,13 @@ def _absolute(pattern: str, path: str) -> str:
     if "://" in pattern or pattern.startswith(("/", "*")):
         return pattern
     return str(Path(path).parent.absolute() / pattern) + ("/" if pattern.endswith("/") else "")
+
+
+def _forms(pattern: str) -> tuple[str, ...]:
+    """A pattern as it is written, and as the paths of backups are without links and `..`."""
+    if "://" in pattern or pattern.startswith("*"):
+        return (pattern,)
+    return (pattern, places.real_pattern(pattern))
 
 
 def _text(table: Mapping[str, object], key: str, where: str) -> str:

@@ -84,8 +84,10 @@ def listing(sources: Sequence[str]) -> Listing:
     deleted = 0
     for source in sources:
         if URL not in source:
-            found.update((each.url, each) for each in _local(source) if each.url not in found)
-            small.update((each.url, each) for each in _small(source))
+            for each in _local(source):
+                _add(found, each)
+            for each in _small(source):
+                _add(small, each)
             continue
         scheme = urlsplit(source).scheme
         if scheme in remote.WEB:
@@ -117,12 +119,22 @@ def _local(source: str) -> Iterator[Backup]:
             if text == source:
                 raise UsageError(f"{shown(source)}: {error.strerror}") from None
             own = []  # listed, and reported by whoever opens it
-        yield Backup(
-            url=str(path.absolute()),
-            source=source,
-            size=sum(each.st_size for each in own),
-            modified=_written(max((each.st_mtime_ns for each in own), default=0)),
-        )
+        newest = max((each.st_mtime_ns for each in own), default=0)
+        yield _file(path, source, sum(each.st_size for each in own), newest)
+
+
+def _add(found: dict[str, Backup], backup: Backup) -> None:
+    """Add a backup once: a file under its own path rather than under that of a link to it."""
+    name = backup.real or backup.url
+    if name not in found or backup.url == backup.real != found[name].url:
+        found[name] = backup
+
+
+def _file(path: Path, source: str, size: int, nanoseconds: int) -> Backup:
+    real, url = os.path.realpath(path), path.absolute()
+    if ".." in url.parts:  # the same file has the same URL, from wherever it was named
+        url = Path(real) if url.name == ".." else Path(os.path.realpath(url.parent), url.name)
+    return Backup(url=str(url), real=real, source=source, size=size, modified=_written(nanoseconds))
 
 
 def _small(source: str) -> Iterator[Backup]:
@@ -138,9 +150,7 @@ def _small(source: str) -> Iterator[Backup]:
             except OSError:
                 continue  # who can open it for an audit says so
             if path.is_file() and 0 < status.st_size <= LARGEST:
-                yield Backup(
-                    url=str(path.absolute()), source=source, size=status.st_size, modified=_written(status.st_mtime_ns)
-                )
+                yield _file(path, source, status.st_size, status.st_mtime_ns)
 
 
 def _written(nanoseconds: int) -> str:

@@ -144,7 +144,7 @@ def _with_neighbours(request: FleetScan, beside: Sequence[KeyObject]) -> FleetSc
 def _is_due(known: Known | None, order: Order, request: FleetScan) -> bool:
     if known is None or known.state.again or order.backup.anew:
         return True
-    if known.applied != order.settings.applied(order.backup.url, known.cluster):
+    if known.applied != order.settings.applied(order.backup, known.cluster):
         return True  # --clusters says otherwise now whose it is, or how it is judged
     if known.state is State.EXAMINED:  # other keys lie in the sources now, and may open what it holds
         return known.local and known.beside != request.settings.beside
@@ -196,7 +196,7 @@ def _save_listing(
     rows: list[Row] = []
     for order in orders:
         backup = order.backup
-        cluster = request.settings.clusters.of_url(backup.url)
+        cluster = request.settings.clusters.of_url(*backup.places)
         names = ("url", "modified", "etag", "taken", "size")
         rows.append(
             {

@@ -39,7 +39,7 @@ class FirstLook:
         if self.newest:
             groups: dict[str, list[Backup]] = {}
             for backup in chosen:
-                cluster = clusters.of_url(backup.url)
+                cluster = clusters.of_url(*backup.places)
                 groups.setdefault(f"cluster {cluster.name}" if cluster else backup.folder, []).append(backup)
             newest = (
                 sorted(group, key=lambda each: (each.taken, each.url))[-self.newest :] for group in groups.values()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from auditor.evidence.discovery import companions
 from auditor.fleet.backup import ID, Backup
-from auditor.fleet.clusters import Cluster, Clusters
+from auditor.fleet.clusters import Cluster, Clusters, named
 from auditor.options import Options, settings
 from auditor.text import encode
 from auditor.version import __version__
@@ -46,7 +46,7 @@ class Settings:
         own = replace(self, fingerprints=every)
         orders = {}
         for backup in backups:
-            cluster = self.clusters.of_url(backup.url)
+            cluster = self.clusters.of_url(*backup.places)
             text = every[cluster.name if cluster is not None else ""]
             if self.options.use_found_config and "://" not in backup.url:
                 beside = sorted(map(str, companions.candidates(Path(backup.url))))
@@ -54,13 +54,14 @@ class Settings:
             orders[backup.url] = Order(backup, backup.id(text), own)
         return orders
 
-    def applied(self, url: str, uid: str) -> str:
+    def applied(self, backup: Backup, uid: str) -> str:
         """What tells how a backup is judged and named, by its uid too, which is known once it was examined.
 
         uid: as the column `cluster` has it.
         """
-        own, by_url = self.clusters.own(url, uid), self.clusters.of_url(url)
-        names = (*self.clusters.named(url, uid), by_url.name if by_url is not None else "")
+        by_url = self.clusters.of_url(*backup.places)
+        own = self.clusters.own(by_url, uid)
+        names = (*named(own, uid), by_url.name if by_url is not None else "")
         text = repr((self.fingerprints.get(own.name if own is not None else "", ""), names))
         return hashlib.sha256(encode(text)).hexdigest()[:ID]
 

@@ -45,8 +45,8 @@ def row(order: Order, state: State, reason: str = "", **cells: object) -> Row:
     backup = order.backup
     every = order.settings.clusters
     uid = str(cells.get("cluster", UNKNOWN))
-    label, owner = every.named(backup.url, uid)
-    by_url = every.of_url(backup.url)
+    by_url = every.of_url(*backup.places)
+    label, owner = clusters.named(every.own(by_url, uid), uid)
     row = dict.fromkeys(TABLES["backups"].names)
     return {
         **row,
@@ -65,7 +65,7 @@ def row(order: Order, state: State, reason: str = "", **cells: object) -> Row:
         "label": label,
         "expected_label": by_url.name if by_url is not None else "",
         "owner": owner,
-        "applied": order.settings.applied(backup.url, uid),
+        "applied": order.settings.applied(backup, uid),
         "compare": order.settings.compare_check,
         "beside": order.settings.beside,
         "tool": __version__,

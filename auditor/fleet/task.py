@@ -127,7 +127,7 @@ def _audit(order: Order, begin: float) -> Row:
 
     settings = order.settings
     key = compare.read_key(settings.compare_key) if settings.compare_key else b""
-    by_url = settings.clusters.of_url(order.backup.url)
+    by_url = settings.clusters.of_url(*order.backup.places)
 
     def audit(cluster: object) -> tuple[object, compare.ValueIds]:
         gathered = compare.ValueIds(key)
@@ -135,7 +135,7 @@ def _audit(order: Order, begin: float) -> Row:
         return one(order.backup.url, replace(options, rows=True), listener=gathered.gather), gathered
 
     result, gathered = audit(by_url)
-    own = settings.clusters.own(order.backup.url, tables.cluster_of(gathered))
+    own = settings.clusters.own(by_url, tables.cluster_of(gathered))
     if own is not by_url:  # judged by the configuration of its own cluster, or by none
         result, gathered = audit(own)
     written, rows = tables.of_audit(order, result, gathered)  # type: ignore[arg-type]
