@@ -16,42 +16,28 @@ import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from auditor.errors import UsageError
-from auditor.fleet import lock, tables
+from auditor.fleet import lock, manifest, tables
 from auditor.fleet.backup import State
 from auditor.fleet.errors import DataSetError
 from auditor.fleet.folder import DataSetFolder
 from auditor.fleet.key_objects import KeyObject
+from auditor.fleet.manifest import ABOUT, FORMAT, MANIFEST, TableFile
 from auditor.fleet.schema import TABLES, VERSION, Partition
 from auditor.fleet.tables import Row
 from auditor.fleet.task import PENDING, pending_path
 from auditor.version import __version__
 
-FORMAT = "etcd-auditor fleet"
-ABOUT, MANIFEST, LISTING = "dataset.json", "manifest.json", "listing.parquet"
-KEY_OBJECTS = "key-objects.parquet"
+LISTING, KEY_OBJECTS = "listing.parquet", "key-objects.parquet"
 SMALL = 8 << 20
 """Bytes below which a file of a table is merged with others of its partition."""
 MOST_SMALL = 8
 """Small files of a partition that are left apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class TableFile:
-    """A file of a table."""
-
-    path: str
-    table: str
-    cluster: str
-    month: str
-    rows: int
-    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,43 +64,40 @@ class DataSet:
     def __init__(self, folder: DataSetFolder) -> None:
         """Raises DataSetError for a folder that holds anything else, and for a later version of the format."""
         self.folder = folder
-        self.about = self._document(ABOUT)
-        manifest = self._document(MANIFEST)
-        self.files = {each["path"]: TableFile(**each) for each in manifest.get("files", ())}
+        self.about = manifest.about(folder)
+        self.files = manifest.files(folder)
         self._ids: set[str] | None = None
         if not self.about and set(folder.names()) - {lock.NAME}:
             raise DataSetError(f"{folder.shown} holds files and no data set of ours: name another folder or prefix")
-        if self.about and (self.about.get("format") != FORMAT or int(self.about.get("version", 0)) > VERSION):
-            raise DataSetError(f"{folder.shown}: {ABOUT} is of a format that this version does not know")
-
-    def _document(self, name: str) -> dict[str, Any]:
-        raw = self.folder.read(name)
-        if raw is None:
-            return {}
-        try:
-            document = json.loads(raw)
-        except ValueError:
-            raise DataSetError(f"{self.folder.shown}: {name} is damaged: it is no JSON") from None
-        if not isinstance(document, dict):
-            raise DataSetError(f"{self.folder.shown}: {name} is damaged: it holds no object")
-        return document
 
     def create(self, **facts: str) -> None:
         """Say what holds for all of it: check value of the key of value ids, method of the pseudonyms.
 
         Raises UsageError where it was begun with something else.
         """
+        self.check(**facts)
+        begun = {"format": FORMAT, "version": VERSION, "tool": __version__}
+        self.about = {**begun, "restarts": self.restarts, **facts}
+        self.folder.write(ABOUT, _json(self.about))
+
+    def check(self, **facts: str) -> None:
+        """Raises UsageError where it was begun with something else than some of create()'s facts."""
         for name, value in facts.items():
             if self.about and self.about.get(name, "") != value:
                 raise UsageError(f"{self.folder.shown} was begun with {_FACTS[name]}: {_WAYS_OUT[name]}")
-        self.about = {"format": FORMAT, "version": VERSION, "tool": __version__, **facts}
-        self.folder.write(ABOUT, _json(self.about))
 
-    def restart_values(self) -> None:
-        """Forget every value id: another key is to make new ones."""
+    @property
+    def restarts(self) -> int:
+        """How often the table of value ids was begun anew: what was examined before is to be examined again."""
+        return int(self.about.get("restarts", 0))
+
+    def restart_values(self, compare: str) -> None:
+        """Forget every value id: another key is to make new ones. compare: check value of that key."""
+        # whatever stops this, no run goes on with the earlier key as if its value ids were still there
+        self.about |= {"compare": "none: they are begun anew", "restarts": self.restarts + 1}
+        self.folder.write(ABOUT, _json(self.about))
         self._replace([each for each in self.files.values() if each.table == "values"], [])
-        self.about = {name: value for name, value in self.about.items() if name != "compare"}
-        self.about["compare"] = ""
+        self.about["compare"] = compare
 
     def tidy(self) -> None:
         """Remove what a run that was killed has left: files that no manifest names, and parts of files."""
@@ -144,8 +127,11 @@ class DataSet:
         raw = self.folder.read(LISTING)
         if raw is None:
             return []
-        about = json.loads((pq.read_schema(pa.BufferReader(raw)).metadata or {}).get(b"run", b"{}"))
-        return [KeyObject.of(each) for each in about.get("beside", ())]
+        try:
+            about = json.loads((pq.read_schema(pa.BufferReader(raw)).metadata or {}).get(b"run", b"{}"))
+            return [KeyObject.of(each) for each in about.get("beside", ())]
+        except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError):
+            raise DataSetError(f"{self.folder.shown}: {LISTING} is damaged: remove it, and scan again") from None
 
     def conclusions(self, ids: Sequence[str]) -> tuple[dict[str, int], dict[str, int], int]:
         """Some backups by state, those that were examined by severity, and how many of these are incomplete."""
@@ -241,8 +227,8 @@ class DataSet:
             raise DataSetError(f"{self.folder.shown}: {file.path} is in the manifest and not there: restore it")
         try:
             return pq.ParquetFile(pa.BufferReader(raw)).read(columns=columns)
-        except pa.ArrowInvalid:
-            raise DataSetError(f"{self.folder.shown}: {file.path} is damaged") from None
+        except (pa.ArrowException, OSError):
+            raise DataSetError(f"{self.folder.shown}: {file.path} is damaged: restore it") from None
 
     def _write(self, table: str, partition: Partition, rows: pa.Table) -> TableFile:
         name = f"{partition.path(table)}/{uuid.uuid4().hex}.parquet"

@@ -102,14 +102,9 @@ def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row
     _refuse_own(sources, listed.backups, folder)
     with lock.held(folder):
         data = DataSet(folder)
-        if request.new_compare_key and data.about:
-            data.restart_values()
-            data.about["compare"] = request.settings.compare_check
-        data.create(compare=request.settings.compare_check, redaction=request.redaction)
-        data.tidy()
-        _take(data, data.pending())
+        _begin(data, request)
         beside = key_objects.inspected(listed.small, data.key_objects())
-        request = _with_neighbours(request, beside)
+        request = _with_facts(request, beside, data)
         every = list(key_objects.backups(listed.backups, beside))
         chosen = request.look.choose(every, request.settings.clusters)
         orders = request.settings.orders(every)
@@ -131,12 +126,25 @@ def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row
         return replace(summary, unversioned=listed.unversioned, first_look=request.look.partial)
 
 
-def _with_neighbours(request: FleetScan, beside: Sequence[KeyObject]) -> FleetScan:
-    """The scan with the objects that hold keys, which every worker reads again."""
+def _begin(data: DataSet, request: FleetScan) -> None:
+    """Say what holds for the data set, and bring in what a run that was stopped has left."""
+    compare = request.settings.compare_check
+    if request.new_compare_key and data.about and data.about.get("compare") != compare:
+        data.check(redaction=request.redaction)
+        _take(data, data.pending())  # of the earlier key: their value ids go too
+        data.restart_values(compare)
+    data.create(compare=compare, redaction=request.redaction)
+    data.tidy()
+    _take(data, data.pending())
+
+
+def _with_facts(request: FleetScan, beside: Sequence[KeyObject], data: DataSet) -> FleetScan:
+    """The scan with the objects that hold keys, which every worker reads again, and what the data set says."""
     settings = replace(
         request.settings,
         neighbours=tuple(each.url for each in beside if each),
         beside=key_objects.digest(beside),
+        restarts=data.restarts,
     )
     return replace(request, settings=settings)
 

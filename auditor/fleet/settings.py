@@ -37,6 +37,8 @@ class Settings:
     """Digest of these."""
     retries: int = 2
     """Further attempts at a backup that fails for a passing reason."""
+    restarts: int = 0
+    """How often the data set's table of value ids was begun anew."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """Digest of the options of each cluster, by its name, empty for none: the worker's files have other dates."""
 
@@ -78,7 +80,8 @@ class Settings:
         options = self.options_of(cluster)
         chosen = {name: value for name, value in settings(options).items() if name not in _KEEP}
         files = (*options.encryption_configs, options.k3s_token, options.redact_key, self.compare_key)
-        text = repr((__version__, sorted(chosen.items()), list(_dates(files)), self.compare_check))
+        values = (self.compare_check, *([self.restarts] if self.restarts else []))
+        text = repr((__version__, sorted(chosen.items()), list(_dates(files)), *values))
         return hashlib.sha256(encode(text)).hexdigest()
 
 

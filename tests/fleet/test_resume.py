@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from auditor.errors import UsageError
 from auditor.fleet import clusters
 from auditor.fleet.clusters import Clusters
+from auditor.fleet.dataset import DataSet
+from auditor.fleet.folder import DataSetFolder
 from auditor.model.vocabulary import Severity
 from auditor.options import Options
 from tests.helpers import fleet
@@ -113,3 +116,38 @@ def test_what_a_web_server_serves_is_read_again_when_it_changes(tmp_path: Path) 
         for stage, severity in (("5-defragmented", "low"), ("1-plaintext", "critical"), ("1-plaintext", "critical")):
             raw = (MIGRATION / f"{stage}.db").read_bytes()
             assert [row["severity"] for row in fleet.run(scanned)[1]] == [severity]
+
+
+def test_an_earlier_key_of_value_ids_makes_them_again(backups: Path, tmp_path: Path) -> None:
+    """Whatever keys came between: a table that was begun anew has the value ids of every backup."""
+    dataset, keys = tmp_path / "set", {}
+    shutil.copy(MIGRATION / "1-plaintext.db", backups / fleet.name(1))
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        keys[name] = fleet.key(tmp_path / name)
+    fleet.run(fleet.request(backups, dataset, keys["a"]))
+    first = {row["value_id"] for row in fleet.table(dataset, "values")}
+    assert first
+    for name in "bab":
+        request = fleet.request(backups, dataset, keys[name], new_compare_key=True)
+        assert len(fleet.run(request)[1]) == 3
+        found = {row["value_id"] for row in fleet.table(dataset, "values")}
+        assert (found == first, len(found), found & first == first) == (name == "a", len(first), name == "a")
+        assert fleet.run(request)[1] == []  # the same command again goes on
+        assert fleet.is_tidy(dataset)
+
+
+def test_a_new_key_of_value_ids_that_was_stopped_goes_on(backups: Path, tmp_path: Path) -> None:
+    """Killed between the two documents: the earlier key is refused, and the new one takes every backup in."""
+    dataset, before = tmp_path / "set", fleet.key(tmp_path)
+    shutil.copy(MIGRATION / "1-plaintext.db", backups / fleet.name(1))
+    fleet.run(fleet.request(backups, dataset, before))
+    data = DataSet(DataSetFolder(str(dataset)))
+    with pytest.raises(UsageError, match="other names"):
+        fleet.run(fleet.request(backups, dataset, before, redaction="other", new_compare_key=True))
+    assert any(file.table == "values" for file in data.files.values())
+    data.restart_values("never said")
+    with pytest.raises(UsageError, match="--new-compare-key"):
+        fleet.run(fleet.request(backups, dataset, before))
+    assert len(fleet.run(fleet.request(backups, dataset, before, new_compare_key=True))[1]) == 3
+    assert fleet.table(dataset, "values")
