@@ -1,11 +1,13 @@
 """A fleet's scan: rows as of lone scans, resumed and never begun again, and nothing that ends the run."""
 
 import base64
+import contextlib
 import json
 import os
 import pickle
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -251,3 +253,15 @@ def _resources(configuration: Path) -> list[list[dict[str, Any]]]:
     """The inner objects of the providers of a configuration."""
     document = json.loads(configuration.read_text())
     return [[inner for own in each["providers"] for inner in own.values()] for each in document["resources"]]
+
+
+def test_no_port_is_asked_for_without_a_dashboard(backups: Path, tmp_path: Path) -> None:
+    """Dask's own port may be another's: nothing is said of it."""
+    with socket.socket() as other:
+        with contextlib.suppress(OSError):  # somebody else has it already
+            other.bind(("127.0.0.1", 8787))
+            other.listen()
+        result = fleet.command(
+            *("fleet", "scan", backups, "--dataset", tmp_path / "set", "--no-compare", "--jobs", "2")
+        )
+    assert (result.returncode, result.stderr) == (1, "")
