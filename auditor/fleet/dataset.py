@@ -34,6 +34,8 @@ from auditor.fleet.task import PENDING, pending_path
 from auditor.version import __version__
 
 LISTING, KEY_OBJECTS = "listing.parquet", "key-objects.parquet"
+PROBES = (ABOUT, LISTING, f"{PENDING}/0.zip", Partition("0", "0").path("backups") + "/0.parquet")
+"""Files of a data set: a pattern that one of them fits would take them for backups."""
 SMALL = 8 << 20
 """Bytes below which a file of a table is merged with others of its partition."""
 MOST_SMALL = 8

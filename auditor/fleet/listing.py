@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from auditor.errors import UsageError
 from auditor.evidence.discovery import companions, remote
 from auditor.evidence.discovery.arguments import URL, resolve_arguments
-from auditor.fleet import bucket, web
+from auditor.fleet import bucket, places, web
 from auditor.fleet.backup import NEVER, Backup
 from auditor.hunt.neighbours import LARGEST
 from auditor.text import shown
@@ -55,16 +55,6 @@ def expand(arguments: Sequence[str]) -> list[str]:
     if not sources:
         raise UsageError("there is no source: name a folder, a pattern, a bucket's prefix, or @FILE with some")
     return list(dict.fromkeys(sources))
-
-
-def holds(source: str, path: Path) -> bool:
-    """Whether a source is a folder that a file lies in, or the file itself, or a pattern that it fits."""
-    if URL in source:
-        return False
-    if Path(source).is_dir():
-        return path.resolve().is_relative_to(Path(source).resolve())
-    own = os.path.realpath(path)
-    return any(os.path.realpath(each) == own for each in _matches(source))
 
 
 def backups(sources: Sequence[str]) -> list[Backup]:
@@ -131,7 +121,7 @@ def _add(found: dict[str, Backup], backup: Backup) -> None:
 
 
 def _file(path: Path, source: str, size: int, nanoseconds: int) -> Backup:
-    real, url = os.path.realpath(path), path.absolute()
+    real, url = places.real(path), path.absolute()
     if ".." in url.parts:  # the same file has the same URL, from wherever it was named
         url = Path(real) if url.name == ".." else Path(os.path.realpath(url.parent), url.name)
     return Backup(url=str(url), real=real, source=source, size=size, modified=_written(nanoseconds))

@@ -12,12 +12,17 @@ _SCHEMES = {"gcs": "gs", "abfs": "az", "abfss": "az"}
 _WILDCARDS = "*?["
 
 
+def real(path: str | os.PathLike[str]) -> str:
+    """A path without links and `..`, with slashes."""
+    return os.path.realpath(path).replace(os.sep, "/")
+
+
 def real_pattern(pattern: str) -> str:
     """A path without links and `..`; of a pattern the folder above its first wildcard."""
     if not glob.has_magic(pattern):
-        return os.path.realpath(pattern)
+        return real(pattern)
     folder, name = _split(pattern)
-    return os.path.join(os.path.realpath(folder), name)  # noqa: PTH118 - a pattern is no path
+    return f"{real(folder).rstrip('/')}/{name}"
 
 
 def is_under(place: str, prefix: str) -> bool:
@@ -34,15 +39,16 @@ def holds(source: str, place: str) -> bool:
         return False
     if URL in source:
         source, place = _url(source), _url(place)
-        return is_under(place, source) or any(is_under(each, source) for each in _parents(place))
-    own = os.path.realpath(place)
+        above = _parents(place) if glob.has_magic(source) else []
+        return any(is_under(each, source) for each in (place, *above))
+    own = real(place)
     if os.path.lexists(source) or not glob.has_magic(source):
-        return is_inside(own, os.path.realpath(source))
+        return is_inside(own, real(source))
     pattern = real_pattern(source).split("/")
     if any(_fits(each.split("/"), pattern) for each in (own, *_parents(own))):
         return True
     matches = glob.iglob(source, recursive=True)  # noqa: PTH207 - patterns may be absolute
-    return any(is_inside(own, os.path.realpath(each)) for each in matches)
+    return any(is_inside(own, real(each)) for each in matches)
 
 
 def is_inside(place: str, folder: str) -> bool:

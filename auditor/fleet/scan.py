@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from auditor.errors import UsageError
-from auditor.fleet import engine, key_objects, listing, lock, tables
+from auditor.fleet import engine, key_objects, listing, lock, places, tables
 from auditor.fleet.backup import Backup, State
-from auditor.fleet.dataset import DataSet, Known
+from auditor.fleet.dataset import PROBES, DataSet, Known
 from auditor.fleet.engine import Engine
 from auditor.fleet.folder import DataSetFolder
 from auditor.fleet.key_objects import KeyObject
@@ -185,9 +184,10 @@ def _take(data: DataSet, ids: Sequence[str]) -> None:
 
 def _refuse_own(sources: Iterable[str], every: Iterable[Backup], folder: DataSetFolder) -> None:
     """Raises UsageError where a source holds the data set, or the data set a backup: nothing is written there."""
-    root = folder.path("") if folder.local else f"{folder.url.rstrip('/')}/"
-    within = [f"{source if '://' in source else Path(source).absolute()}".rstrip("/") for source in sources]
-    if any(root.startswith(f"{source}/") for source in within) or any(each.url.startswith(root) for each in every):
+    root = places.real(folder.url) if folder.local else folder.url.rstrip("/")
+    own = [root, *(f"{root}/{name}" for name in PROBES)]
+    within = any(places.holds(source, place) for source in sources for place in own)
+    if within or any(places.is_inside(each.real or each.url, root) for each in every):
         raise UsageError(f"{folder.shown} and a source lie inside each other: choose another place for the data set")
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from auditor.fleet import clusters
+from auditor.errors import UsageError
+from auditor.fleet import clusters, compare, places
 from auditor.fleet.listing import backups as listed
 from tests.helpers import fleet
 from tests.helpers.fixtures import MIGRATION
@@ -66,3 +67,81 @@ def test_a_prefix_is_of_whole_names(tmp_path: Path) -> None:
     }
     found = {url: known.of_url(url) for url in owners}
     assert {url: each and each.name for url, each in found.items()} == owners
+
+
+INSIDE = ["a/prod/set", "a/../a/prod/set", "b/prod/set", "b/prod", "a/prod/x/../set"]
+
+
+@pytest.mark.parametrize("source", ["a/prod", "b/prod", "a/*", "a/**", "b/pro?", "a/**/*", "a/../b/*"])
+@pytest.mark.parametrize("dataset", INSIDE)
+def test_a_data_set_in_a_source_is_refused_at_once(backups: Path, tmp_path: Path, source: str, dataset: str) -> None:
+    """Under whatever name, and before its files would fit the pattern."""
+    (backups / "x").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match="inside each other"):
+        fleet.run(fleet.request(f"{tmp_path}/{source}", f"{tmp_path}/{dataset}"))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_source_in_a_data_set_is_refused(backups: Path, tmp_path: Path) -> None:
+    for source in ("b/prod", "a/prod/*.db", f"b/prod/{fleet.name(1)}"):
+        with pytest.raises(UsageError, match="inside each other"):
+            fleet.run(fleet.request(tmp_path / source, tmp_path / "a" / ".." / "b"))
+
+
+def test_a_pattern_that_leaves_the_data_set_out_is_none_of_it(backups: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        summary, _ = fleet.run(fleet.request(f"{tmp_path}/a/prod/*.db", tmp_path / "a" / "set"))
+        assert summary.states == {"examined": 2}
+
+
+@pytest.mark.parametrize("option", ["--compare-key", "--json"])
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        ("a/prod", "a/prod/own"),
+        ("a/pro*", "a/prod/own"),
+        ("a/prod", "b/prod/own"),
+        ("a/**/*.db", "a/prod/own.db"),
+        ("a/prod/*", "a/prod/own"),
+        ("c.toml", "a/prod/own"),
+        ("a/prod", "set/own"),
+    ],
+)
+def test_what_is_the_run_s_own_lies_apart(backups: Path, tmp_path: Path, option: str, source: str, place: str) -> None:
+    """The key of value ids and the lines of --json: in no source, not one of --clusters either, nor in the data set."""
+    (tmp_path / "set").mkdir()
+    (tmp_path / "other").mkdir()
+    shutil.copy(MIGRATION / "5-defragmented.db", tmp_path / "other" / fleet.name(1))
+    (tmp_path / "c.toml").write_text('[cluster.prod]\nsources = ["a/pr*"]\n')
+    own, more = tmp_path / place, ["--no-compare"]
+    if option == "--compare-key":
+        own.write_text(compare.new_key())
+        more = []
+    if source == "c.toml":
+        source, more = "other", [*more, "--clusters", str(tmp_path / "c.toml")]
+    arguments = ["--dataset", tmp_path / "set", "--jobs", "1", *more, option, own]
+    result = fleet.command("fleet", "scan", tmp_path / source, *arguments)
+    assert (result.returncode, f"{option} {own} lies inside" in result.stderr) == (2, True), result.stderr
+    assert list((tmp_path / "set").iterdir()) == ([own] if option != "--json" and place == "set/own" else [])
+    assert own.exists() == (option == "--compare-key")
+
+
+@pytest.mark.parametrize(
+    ("source", "place", "inside"),
+    [
+        ("s3://b/etcd", "s3://b/etcd/set", True),
+        ("s3://b/etcd/", "s3://b/etcd", True),
+        ("s3://b/*/x", "s3://b/a/x/set", True),
+        ("gs://b/etcd", "gcs://b/etcd/set", True),
+        ("s3://b/etcd", "s3://b/etcd-set", False),
+        ("s3://b/etcd", "gs://b/etcd/set", False),
+        ("s3://b/etcd", "/b/etcd/set", False),
+        ("/b/*", "/b/.hidden/set", False),
+        ("/b/.h*", "/b/.hidden/set", True),
+        ("/b/*.db", "/b/set/x.db", False),
+        ("/b/**/*.db", "/b/set/x.db", True),
+    ],
+)
+def test_what_a_source_would_take_in(source: str, place: str, *, inside: bool) -> None:
+    assert places.holds(source, place) == inside
