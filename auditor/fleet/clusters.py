@@ -134,7 +134,11 @@ def read(path: str) -> Clusters:
     tables = document.get("cluster")
     if not isinstance(tables, dict) or not tables or set(document) != {"cluster"}:
         raise UsageError(f"--clusters {shown(path)}: expected one table `cluster` with a table for each cluster")
-    every = tuple(_cluster(str(name), table, path) for name, table in tables.items())
+    if nameless := [name for name in tables if not name.strip() or name in {UNKNOWN, SEVERAL}]:
+        raise UsageError(
+            f"--clusters {shown(path)}: a cluster cannot be named {shown(nameless[0])!r}: name it otherwise"
+        )
+    every = tuple(_cluster(name, table, path) for name, table in tables.items())
     uids = [cluster.uid for cluster in every if cluster.uid]
     if len(set(uids)) < len(uids):
         raise UsageError(f"--clusters {shown(path)}: two clusters have the same uid")
@@ -151,17 +155,39 @@ def _document(raw: bytes, path: str) -> Mapping[str, Any]:
     """The file's content. Parsers quote what they do not understand: only its place is said."""
     try:
         text = raw.decode("utf-8")
-        if path.endswith((".yaml", ".yml")):
-            import yaml
-
-            document = yaml.safe_load(text)
-        else:
-            document = tomllib.loads(text)
+        document = _yaml(text) if path.endswith((".yaml", ".yml")) else tomllib.loads(text)
+    except _Refused as error:
+        raise UsageError(f"--clusters {shown(path)}: {error}") from None
     except Exception as error:  # noqa: BLE001
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark is not None else ""
         raise UsageError(f"--clusters {shown(path)}: it is no {'YAML' if mark else 'TOML or YAML'}{where}") from None
     return document if isinstance(document, dict) else {}
+
+
+class _Refused(Exception):
+    """A mapping of which YAML would make something else than what stands there."""
+
+
+def _yaml(text: str) -> Any:
+    """The document of a YAML text, of whose mappings every key is a text and stands once. Raises _Refused."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """The safe loader, which lets the last of two equal keys win, and makes `no` a truth value."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            names: set[str] = set()
+            for key, _ in node.value:
+                where = f"line {key.start_mark.line + 1}"
+                if key.tag not in {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}:
+                    raise _Refused(f"{where}: a name that is no text: put it in quotes")
+                if key.value in names:
+                    raise _Refused(f"{where}: a name that stands twice")
+                names.add(key.value)
+            return super().construct_mapping(node, deep)
+
+    return yaml.load(text, Loader)  # noqa: S506 - a safe one
 
 
 def _cluster(name: str, table: object, path: str) -> Cluster:
