@@ -193,7 +193,7 @@ class DataSet:
     def save_listing(self, rows: list[Row], about: Mapping[str, object], objects: Sequence[KeyObject]) -> None:
         """Say what the run met in its sources. objects: the small ones that were looked at for keys."""
         held = [
-            {"url": each.url, "provider": provider, "key_name": name, "tokens": each.tokens}
+            {"url": tables.legible(each.url), "provider": provider, "key_name": name, "tokens": each.tokens}
             for each in objects
             if each
             for provider, _, name in (label.partition("/") for label in each.labels or ("",))
@@ -203,7 +203,9 @@ class DataSet:
         else:
             self.folder.remove([KEY_OBJECTS])
         about = {**about, "beside": [each.document() for each in objects]}
-        table = pa.Table.from_pylist(rows, LISTING_SCHEMA).replace_schema_metadata({"run": json.dumps(about)})
+        table = pa.Table.from_pylist(list(map(tables.legible_row, rows)), LISTING_SCHEMA).replace_schema_metadata(
+            {"run": json.dumps(about)}
+        )
         self.folder.write(LISTING, tables.to_parquet(table))
 
     def _without(self, ids: set[str]) -> tuple[list[TableFile], list[TableFile]]:

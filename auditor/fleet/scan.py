@@ -218,7 +218,7 @@ def _save_listing(
     look = request.look
     about = {
         "listed": moment(datetime.now(UTC).timestamp()),
-        "sources": list(request.sources),
+        "sources": list(map(tables.legible, request.sources)),
         "first_look": [look.since, look.sample, look.newest] if look.partial else [],
         "unversioned": list(listed.unversioned),
         "earlier_versions": listed.earlier,

@@ -21,7 +21,7 @@ from auditor.model.audit import Audit
 from auditor.model.table import Table
 from auditor.model.vocabulary import FindingKind, Place, Provider, Severity
 from auditor.reports import parquet
-from auditor.text import hex_id, moment
+from auditor.text import hex_id, moment, shown
 from auditor.version import __version__
 
 Row = dict[str, Any]
@@ -47,9 +47,8 @@ def row(order: Order, state: State, reason: str = "", **cells: object) -> Row:
     uid = str(cells.get("cluster", UNKNOWN))
     by_url = every.of_url(*backup.places)
     label, owner = clusters.named(every.own(by_url, uid), uid)
-    row = dict.fromkeys(TABLES["backups"].names)
-    return {
-        **row,
+    row = {
+        **dict.fromkeys(TABLES["backups"].names),
         "backup": order.id,
         "url": backup.url,
         "source_argument": backup.source,
@@ -72,6 +71,21 @@ def row(order: Order, state: State, reason: str = "", **cells: object) -> Row:
         "finished": moment(datetime.now(UTC).timestamp()),
         **cells,
     }
+    return legible_row(row)
+
+
+def legible_row(row: Row) -> Row:
+    """A row whose texts are UTF-8, which names of files need not be."""
+    return {name: legible(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
+
+
+def legible(text: str) -> str:
+    """A text as Parquet and reports take it: one that is no UTF-8 is made printable."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return shown(text)
+    return text
 
 
 def of_audit(order: Order, audit: Audit, ids: ValueIds) -> tuple[Row, dict[str, pa.Table]]:

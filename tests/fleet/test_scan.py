@@ -265,3 +265,23 @@ def test_no_port_is_asked_for_without_a_dashboard(backups: Path, tmp_path: Path)
             *("fleet", "scan", backups, "--dataset", tmp_path / "set", "--no-compare", "--jobs", "2")
         )
     assert (result.returncode, result.stderr) == (1, "")
+
+
+def test_a_name_that_is_no_utf_8_is_one_like_any_other(tmp_path: Path) -> None:
+    """Examined beside the others, printable in the data set, and in a report on it."""
+    folder = tmp_path / os.fsdecode(b"in\xfe")
+    folder.mkdir()
+    for name in (b"bad\xff.db", b"good.db"):
+        shutil.copy(MIGRATION / "5-defragmented.db", folder / os.fsdecode(name))
+    shutil.copy(MIGRATION / "6-rotating.encryption.json", folder / os.fsdecode(b"keys\xff"))
+    (folder / os.fsdecode(b"cut\xff.db")).write_bytes(b"\x1f\x8b" + bytes(4000))
+    scanned = fleet.request(folder, tmp_path / "set", fleet.key(tmp_path))
+    summary, rows = fleet.run(scanned)
+    assert summary.states == {"examined": 2, "unreadable": 1}
+    names = {f"{tmp_path}/in\\xfe/{name}" for name in ("bad\\xff.db", "good.db", "cut\\xff.db")}
+    assert {row["url"] for row in rows} == {row["url"] for row in fleet.table(tmp_path / "set", "backups")} == names
+    assert fleet.run(scanned)[1] == []
+    arguments = ("--json", tmp_path / "report.json", "--html", tmp_path / "report.html")
+    result = fleet.command("fleet", "report", tmp_path / "set", *arguments)
+    assert result.returncode == 1, result.stderr
+    assert "bad\\\\xff.db" in (tmp_path / "report.json").read_text()
