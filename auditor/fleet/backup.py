@@ -89,9 +89,14 @@ class Backup:
         return _stamp(self.name) or f"{self.modified[:19]}Z"
 
     @property
+    def kept(self) -> str:
+        """The URL as the data set has it: of a web server's without user, password and signature."""
+        return told(self.url)
+
+    @property
     def name(self) -> str:
         """The last part of its path."""
-        return remote.plain(self.url).rstrip("/").rpartition("/")[2]
+        return remote.plain(self.kept).rstrip("/").rpartition("/")[2]
 
     @property
     def month(self) -> str:
@@ -111,6 +116,11 @@ class Backup:
     def id(self, settings: str) -> str:
         """The id of this content under these settings, the same in every run. settings: of Settings.fingerprint."""
         return hashlib.sha256(encode(f"{self.content}\0{settings}")).hexdigest()[:ID]
+
+
+def told(url: str) -> str:
+    """A path or URL without what may be secret in it."""
+    return remote.shown(url) if url.partition("://")[0] in remote.WEB else url
 
 
 def _stamp(name: str) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from auditor.errors import UsageError
 from auditor.fleet import engine, key_objects, listing, lock, places, tables
-from auditor.fleet.backup import Backup, State
+from auditor.fleet.backup import Backup, State, told
 from auditor.fleet.dataset import PROBES, DataSet, Known
 from auditor.fleet.engine import Engine
 from auditor.fleet.folder import DataSetFolder
@@ -205,10 +205,11 @@ def _save_listing(
     for order in orders:
         backup = order.backup
         cluster = request.settings.clusters.of_url(*backup.places)
-        names = ("url", "modified", "etag", "taken", "size")
+        names = ("modified", "etag", "taken", "size")
         rows.append(
             {
                 "backup": order.id,
+                "url": backup.kept,
                 "source_argument": backup.source,
                 "label": cluster.name if cluster is not None else "",
                 "chosen": backup.url in chosen,
@@ -218,7 +219,7 @@ def _save_listing(
     look = request.look
     about = {
         "listed": moment(datetime.now(UTC).timestamp()),
-        "sources": list(map(tables.legible, request.sources)),
+        "sources": [tables.legible(told(source)) for source in request.sources],
         "first_look": [look.since, look.sample, look.newest] if look.partial else [],
         "unversioned": list(listed.unversioned),
         "earlier_versions": listed.earlier,

@@ -50,7 +50,7 @@ def row(order: Order, state: State, reason: str = "", **cells: object) -> Row:
     row = {
         **dict.fromkeys(TABLES["backups"].names),
         "backup": order.id,
-        "url": backup.url,
+        "url": backup.kept,
         "source_argument": backup.source,
         "size": backup.size,
         "modified": backup.modified,

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 import auditor
@@ -34,6 +35,7 @@ from auditor.options import Options
 from auditor.scanning.child import Start
 from tests.helpers import fleet
 from tests.helpers.fixtures import MIGRATION, PLAINTEXT, canaries
+from tests.helpers.https_server import serving
 
 COMPARED = [name for name in COLUMNS if name not in NUMBERS | {"evidence"}] + ["offset", "size"]
 
@@ -285,3 +287,18 @@ def test_a_name_that_is_no_utf_8_is_one_like_any_other(tmp_path: Path) -> None:
     result = fleet.command("fleet", "report", tmp_path / "set", *arguments)
     assert result.returncode == 1, result.stderr
     assert "bad\\\\xff.db" in (tmp_path / "report.json").read_text()
+
+
+def test_what_opens_a_url_is_not_in_the_data_set(tmp_path: Path) -> None:
+    """User, password and signature; and the time of the signature is not that of the backup."""
+    raw = (MIGRATION / "5-defragmented.db").read_bytes()
+    secrets = ("geheim", "20261128T060000Z", "abcdef0123")
+    with serving(lambda _: (200, {"ETag": '"one"'}, raw)) as address:
+        url = f"{address.replace('://', '://user:geheim@')}/nightly.db?X-Date=20261128T060000Z&X-Sign=abcdef0123"
+        summary, rows = fleet.run(fleet.request(url, tmp_path / "set"))
+    assert summary.states == {"examined": 1}
+    assert [(row["url"], row["taken"]) for row in rows] == [(f"{address}/nightly.db", "1970-01-01T00:00:00Z")]
+    files = [pq.read_table(path, partitioning=None) for path in (tmp_path / "set").rglob("*.parquet")]
+    text = "".join(repr((table.to_pylist(), table.schema.metadata)) for table in files)
+    assert address in text
+    assert not [secret for secret in secrets if secret in text or secret in repr(rows)]
