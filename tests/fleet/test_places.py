@@ -114,13 +114,14 @@ def test_what_is_the_run_s_own_lies_apart(backups: Path, tmp_path: Path, option:
     (tmp_path / "other").mkdir()
     shutil.copy(MIGRATION / "5-defragmented.db", tmp_path / "other" / fleet.name(1))
     (tmp_path / "c.toml").write_text('[cluster.prod]\nsources = ["a/pr*"]\n')
-    own, more = tmp_path / place, ["--no-compare"]
+    more: list[str | Path] = ["--no-compare"]
+    own = tmp_path / place
     if option == "--compare-key":
         own.write_text(compare.new_key())
         more = []
     if source == "c.toml":
         source, more = "other", [*more, "--clusters", str(tmp_path / "c.toml")]
-    arguments = ["--dataset", tmp_path / "set", "--jobs", "1", *more, option, own]
+    arguments = ("--dataset", tmp_path / "set", "--jobs", "1", *more, option, own)
     result = fleet.command("fleet", "scan", tmp_path / source, *arguments)
     assert (result.returncode, f"{option} {own} lies inside" in result.stderr) == (2, True), result.stderr
     assert list((tmp_path / "set").iterdir()) == ([own] if option != "--json" and place == "set/own" else [])
