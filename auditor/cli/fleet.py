@@ -43,7 +43,8 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 SCAN_CODES = (
     "Exit codes: 0 every backup was read and concluded, without a finding at or above --fail-on; 1 such a finding; "
     "2 bad usage, a source or the data set that cannot be read, or a fault of the auditor's own; 3 no such finding, "
-    "and a backup failed, is incomplete, or was left out (--since, --sample, --newest-per-cluster)."
+    "and a backup failed or is incomplete, there is none, or it is a first look (--since, --sample, "
+    "--newest-per-cluster)."
 )
 REPORT_CODES = (
     "Exit codes: 0 no finding in a backup inside the retention, and no open question; 1 such a finding, with "

@@ -4,7 +4,7 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -56,13 +56,19 @@ class FleetScanRequest:
         if self.options.redact_names and not self.options.redact_key:
             raise UsageError("--redact-names: ordinals differ from backup to backup: give --redact-key too")
         output.check([self.json], [], force=self.force)
-        if self.compare_key:
-            from auditor.fleet import listing
 
-            key = Path(self.compare_key)
-            for text in (self.dataset, *listing.expand(self.sources)):
-                if listing.holds(text, key):
-                    raise UsageError(f"--compare-key {shown(key)} lies inside {shown(text)}: keep it apart")
+    def check_places(self, sources: Sequence[str]) -> None:
+        """Raises UsageError where the compare key or the lines of --json lie in the data set, or where backups do.
+
+        sources: those of --clusters too.
+        """
+        from auditor.fleet import listing, places
+
+        own = {"--compare-key": self.compare_key, "--json": "" if self.json in {None, output.STDOUT} else self.json}
+        for source in (self.dataset, *listing.expand(sources)):
+            for option, path in own.items():
+                if path and places.holds(source, str(path)):
+                    raise UsageError(f"{option} {shown(path)} lies inside {shown(source)}: keep it apart")
 
 
 def run_scan(request: FleetScanRequest) -> int:
@@ -105,6 +111,7 @@ def _library_request(request: FleetScanRequest) -> "FleetScan":
         known.options_of(each, request.options).kms for each in (None, *known.all)
     ):
         raise UsageError("calls to a KMS must be confirmed with --yes: nobody can be asked on a worker")
+    request.check_places((*request.sources, *known.sources))
     names = redaction.prepare(request.options)
     ca, cert, key = request.tls
     return FleetScan(
@@ -209,7 +216,9 @@ def _sentences(summary: "Summary", code: int, request: FleetScanRequest) -> Iter
     failed = {state: count for state, count in sorted(summary.states.items()) if state != "examined"}
     if failed:
         yield "Not examined: " + ", ".join(f"{count:,} {state}" for state, count in failed.items())
-    if summary.chosen < summary.found:
+    if not summary.found:
+        yield "No source holds a backup: nothing is concluded"
+    if summary.first_look:
         yield f"Left out: {summary.found - summary.chosen:,} (--since, --sample, --newest-per-cluster): never a pass"
     if summary.incomplete:
         yield f"Examined with gaps or without a conclusion: {summary.incomplete:,}"

@@ -16,6 +16,8 @@ _STAMPS = (
 """Times in the names of backups: etcd-snapshot-2026-11-23T035916Z, snapshot_2026-11-23_035916.db, 2026-11-23.db."""
 _EPOCH = re.compile(r"(?<!\d)(1[4-9]\d{8}|2\d{9})(?!\d)")
 """Seconds since 1970, which k3s and RKE2 end a snapshot's name with."""
+NEVER = "1970-01-01T00:00:00Z"
+"""The last modification of what has none that is known."""
 ID = 24
 """Hexadecimal digits of a backup's id: 96 bits."""
 
@@ -69,8 +71,17 @@ class Backup:
     """The store's tag of the content; empty where it has none."""
     archived: bool = False
     """Whether its storage class is an archive's, from which nothing is read at once."""
+    anew: bool = False
+    """Whether nothing tells this content of the URL from another: it is examined in every run."""
+    real: str = ""
+    """Its path without links and `..`; empty for a URL."""
     latest: bool = True
     """Whether it is what its URL without a version reads; else an earlier version, or one of a removed object."""
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The URL, and the path without links: patterns may be of either."""
+        return (self.url, self.real) if self.real else (self.url,)
 
     @property
     def taken(self) -> str:
@@ -78,9 +89,14 @@ class Backup:
         return _stamp(self.name) or f"{self.modified[:19]}Z"
 
     @property
+    def kept(self) -> str:
+        """The URL as the data set has it: of a web server's without user, password and signature."""
+        return told(self.url)
+
+    @property
     def name(self) -> str:
         """The last part of its path."""
-        return remote.plain(self.url).rstrip("/").rpartition("/")[2]
+        return remote.plain(self.kept).rstrip("/").rpartition("/")[2]
 
     @property
     def month(self) -> str:
@@ -100,6 +116,11 @@ class Backup:
     def id(self, settings: str) -> str:
         """The id of this content under these settings, the same in every run. settings: of Settings.fingerprint."""
         return hashlib.sha256(encode(f"{self.content}\0{settings}")).hexdigest()[:ID]
+
+
+def told(url: str) -> str:
+    """A path or URL without what may be secret in it."""
+    return remote.shown(url) if url.partition("://")[0] in remote.WEB else url
 
 
 def _stamp(name: str) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from auditor.errors import MissingExtra, UsageError
 from auditor.evidence.discovery import remote
-from auditor.fleet.backup import Backup
+from auditor.fleet.backup import NEVER, Backup
 
 ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE", "Archive"})
 """Storage classes from which nothing is read at once: S3's `StorageClass`, Azure's access tier."""
@@ -168,7 +168,7 @@ def _modified(facts: Mapping[str, Any]) -> str:
     value = next((facts[key] for key in remote.MODIFIED if facts.get(key)), None)
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return str(value) if value else "1970-01-01T00:00:00Z"
+    return str(value) if value else NEVER
 
 
 _NOT_LOCKED = frozenset(

@@ -13,7 +13,7 @@ In TOML one table `[cluster.NAME]` for each, in YAML a mapping `cluster: {NAME: 
     retention = "90d"               a backup leaves the store when it is so old
 """
 
-import fnmatch
+import glob
 import re
 import tomllib
 from collections.abc import Mapping
@@ -23,11 +23,14 @@ from typing import Any
 
 from auditor.errors import UsageError
 from auditor.evidence.discovery import remote
+from auditor.fleet import places
 from auditor.options import Options
 from auditor.text import shown
 
 LARGEST = 4 << 20
 """Bytes of the file."""
+UNKNOWN, SEVERAL = "unknown", "several"
+"""Clusters of backups that show none, and of those that show more than one."""
 _LISTS = {
     "encryption-config": "encryption_configs",
     "kms-plugin": "kms_plugins",
@@ -68,13 +71,9 @@ class Cluster:
         """The options with those of the cluster."""
         return replace(options, **dict(self.options))
 
-    def fits(self, url: str) -> bool:
-        """Whether a backup's URL is under one of the paths."""
-        url = remote.plain(url)
-        return any(
-            fnmatch.fnmatchcase(url, path) if any(mark in path for mark in "*?[") else url.startswith(path)
-            for path in self.paths
-        )
+    def fits(self, *urls: str) -> bool:
+        """Whether a backup is under one of the paths. urls: of Backup.places."""
+        return any(places.is_under(remote.plain(url), path) for path in self.paths for url in urls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +82,9 @@ class Clusters:
 
     all: tuple[Cluster, ...] = ()
 
-    def of_url(self, url: str) -> Cluster | None:
-        """The first cluster whose paths fit."""
-        return next((cluster for cluster in self.all if cluster.fits(url)), None)
+    def of_url(self, *urls: str) -> Cluster | None:
+        """The first cluster whose paths fit a backup. urls: of Backup.places."""
+        return next((cluster for cluster in self.all if cluster.fits(*urls)), None)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -99,6 +98,24 @@ class Clusters:
     def of_uid(self, uid: str) -> Cluster | None:
         """The cluster with this uid."""
         return next((cluster for cluster in self.all if uid and cluster.uid == uid), None)
+
+    def own(self, by_url: Cluster | None, uid: str) -> Cluster | None:
+        """The cluster by whose configuration a backup is judged: that of its uid, else that of its path.
+
+        One that shows another cluster's uid than its path says is of none. uid: as the column `cluster` has it.
+        """
+        if uid in {UNKNOWN, SEVERAL}:
+            return by_url
+        if (by_uid := self.of_uid(uid)) is not None:
+            return by_uid
+        return None if by_url is not None and by_url.uid and uid and by_url.uid != uid else by_url
+
+
+def named(own: Cluster | None, uid: str) -> tuple[str, str]:
+    """Name and owner of a backup's cluster; empty where the file does not say. own: of Clusters.own()."""
+    if own is None or (uid == SEVERAL and own.uid):  # the path is one cluster's, and the backup several's
+        return "", ""
+    return own.name, own.owner
 
 
 NONE = Clusters()
@@ -117,7 +134,11 @@ def read(path: str) -> Clusters:
     tables = document.get("cluster")
     if not isinstance(tables, dict) or not tables or set(document) != {"cluster"}:
         raise UsageError(f"--clusters {shown(path)}: expected one table `cluster` with a table for each cluster")
-    every = tuple(_cluster(str(name), table, path) for name, table in tables.items())
+    if nameless := [name for name in tables if not name.strip() or name in {UNKNOWN, SEVERAL}]:
+        raise UsageError(
+            f"--clusters {shown(path)}: a cluster cannot be named {shown(nameless[0])!r}: name it otherwise"
+        )
+    every = tuple(_cluster(name, table, path) for name, table in tables.items())
     uids = [cluster.uid for cluster in every if cluster.uid]
     if len(set(uids)) < len(uids):
         raise UsageError(f"--clusters {shown(path)}: two clusters have the same uid")
@@ -134,17 +155,39 @@ def _document(raw: bytes, path: str) -> Mapping[str, Any]:
     """The file's content. Parsers quote what they do not understand: only its place is said."""
     try:
         text = raw.decode("utf-8")
-        if path.endswith((".yaml", ".yml")):
-            import yaml
-
-            document = yaml.safe_load(text)
-        else:
-            document = tomllib.loads(text)
+        document = _yaml(text) if path.endswith((".yaml", ".yml")) else tomllib.loads(text)
+    except _Refused as error:
+        raise UsageError(f"--clusters {shown(path)}: {error}") from None
     except Exception as error:  # noqa: BLE001
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark is not None else ""
         raise UsageError(f"--clusters {shown(path)}: it is no {'YAML' if mark else 'TOML or YAML'}{where}") from None
     return document if isinstance(document, dict) else {}
+
+
+class _Refused(Exception):
+    """A mapping of which YAML would make something else than what stands there."""
+
+
+def _yaml(text: str) -> Any:
+    """The document of a YAML text, of whose mappings every key is a text and stands once. Raises _Refused."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """The safe loader, which lets the last of two equal keys win, and makes `no` a truth value."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            names: set[str] = set()
+            for key, _ in node.value:
+                where = f"line {key.start_mark.line + 1}"
+                if key.tag not in {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}:
+                    raise _Refused(f"{where}: a name that is no text: put it in quotes")
+                if key.value in names:
+                    raise _Refused(f"{where}: a name that stands twice")
+                names.add(key.value)
+            return super().construct_mapping(node, deep)
+
+    return yaml.load(text, Loader)  # noqa: S506 - a safe one
 
 
 def _cluster(name: str, table: object, path: str) -> Cluster:
@@ -158,11 +201,12 @@ def _cluster(name: str, table: object, path: str) -> Cluster:
     ]
     options += [(option, _text(table, key, where)) for key, option in _TEXTS.items() if key in table]
     sources = tuple(_absolute(each, path) for each in _texts(table.get("sources", ()), f"{where}: sources"))
-    paths = tuple(_absolute(each, path) for each in _texts(table.get("paths", ()), f"{where}: paths"))
+    paths = [_absolute(each, path) for each in _texts(table.get("paths", ()), f"{where}: paths")]
+    paths += [*sources, *(f"{each.rstrip('/')}/*" for each in sources if glob.has_magic(each))]
     cluster = Cluster(
         name=name,
         uid=_text(table, "uid", where),
-        paths=(*paths, *sources),
+        paths=tuple(dict.fromkeys(form for each in paths for form in _forms(each))),
         sources=sources,
         api_servers=_number(table, "api-servers", where),
         owner=_text(table, "owner", where),
@@ -180,6 +224,13 @@ def _absolute(pattern: str, path: str) -> str:
     if "://" in pattern or pattern.startswith(("/", "*")):
         return pattern
     return str(Path(path).parent.absolute() / pattern) + ("/" if pattern.endswith("/") else "")
+
+
+def _forms(pattern: str) -> tuple[str, ...]:
+    """A pattern as it is written, and as the paths of backups are without links and `..`."""
+    if "://" in pattern or pattern.startswith("*"):
+        return (pattern,)
+    return (pattern, places.real_pattern(pattern))
 
 
 def _text(table: Mapping[str, object], key: str, where: str) -> str:

@@ -16,42 +16,30 @@ import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from auditor.errors import UsageError
-from auditor.fleet import lock, tables
+from auditor.fleet import lock, manifest, tables
 from auditor.fleet.backup import State
 from auditor.fleet.errors import DataSetError
 from auditor.fleet.folder import DataSetFolder
 from auditor.fleet.key_objects import KeyObject
+from auditor.fleet.manifest import ABOUT, FORMAT, MANIFEST, TableFile
 from auditor.fleet.schema import TABLES, VERSION, Partition
 from auditor.fleet.tables import Row
 from auditor.fleet.task import PENDING, pending_path
 from auditor.version import __version__
 
-FORMAT = "etcd-auditor fleet"
-ABOUT, MANIFEST, LISTING = "dataset.json", "manifest.json", "listing.parquet"
-KEY_OBJECTS = "key-objects.parquet"
+LISTING, KEY_OBJECTS = "listing.parquet", "key-objects.parquet"
+PROBES = (ABOUT, LISTING, f"{PENDING}/0.zip", Partition("0", "0").path("backups") + "/0.parquet")
+"""Files of a data set: a pattern that one of them fits would take them for backups."""
 SMALL = 8 << 20
 """Bytes below which a file of a table is merged with others of its partition."""
 MOST_SMALL = 8
 """Small files of a partition that are left apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class TableFile:
-    """A file of a table."""
-
-    path: str
-    table: str
-    cluster: str
-    month: str
-    rows: int
-    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +51,10 @@ class Known:
     """Digest of the objects whose keys were tried on it."""
     local: bool
     """Whether it holds values under keys that may lie in a file."""
+    cluster: str
+    """Uid of its cluster, as far as it showed one."""
+    applied: str
+    """How it was judged and named: of Settings.applied()."""
 
 
 class DataSet:
@@ -74,43 +66,40 @@ class DataSet:
     def __init__(self, folder: DataSetFolder) -> None:
         """Raises DataSetError for a folder that holds anything else, and for a later version of the format."""
         self.folder = folder
-        self.about = self._document(ABOUT)
-        manifest = self._document(MANIFEST)
-        self.files = {each["path"]: TableFile(**each) for each in manifest.get("files", ())}
+        self.about = manifest.about(folder)
+        self.files = manifest.files(folder)
         self._ids: set[str] | None = None
         if not self.about and set(folder.names()) - {lock.NAME}:
             raise DataSetError(f"{folder.shown} holds files and no data set of ours: name another folder or prefix")
-        if self.about and (self.about.get("format") != FORMAT or int(self.about.get("version", 0)) > VERSION):
-            raise DataSetError(f"{folder.shown}: {ABOUT} is of a format that this version does not know")
-
-    def _document(self, name: str) -> dict[str, Any]:
-        raw = self.folder.read(name)
-        if raw is None:
-            return {}
-        try:
-            document = json.loads(raw)
-        except ValueError:
-            raise DataSetError(f"{self.folder.shown}: {name} is damaged: it is no JSON") from None
-        if not isinstance(document, dict):
-            raise DataSetError(f"{self.folder.shown}: {name} is damaged: it holds no object")
-        return document
 
     def create(self, **facts: str) -> None:
         """Say what holds for all of it: check value of the key of value ids, method of the pseudonyms.
 
         Raises UsageError where it was begun with something else.
         """
+        self.check(**facts)
+        begun = {"format": FORMAT, "version": VERSION, "tool": __version__}
+        self.about = {**begun, "restarts": self.restarts, **facts}
+        self.folder.write(ABOUT, _json(self.about))
+
+    def check(self, **facts: str) -> None:
+        """Raises UsageError where it was begun with something else than some of create()'s facts."""
         for name, value in facts.items():
             if self.about and self.about.get(name, "") != value:
                 raise UsageError(f"{self.folder.shown} was begun with {_FACTS[name]}: {_WAYS_OUT[name]}")
-        self.about = {"format": FORMAT, "version": VERSION, "tool": __version__, **facts}
-        self.folder.write(ABOUT, _json(self.about))
 
-    def restart_values(self) -> None:
-        """Forget every value id: another key is to make new ones."""
+    @property
+    def restarts(self) -> int:
+        """How often the table of value ids was begun anew: what was examined before is to be examined again."""
+        return int(self.about.get("restarts", 0))
+
+    def restart_values(self, compare: str) -> None:
+        """Forget every value id: another key is to make new ones. compare: check value of that key."""
+        # whatever stops this, no run goes on with the earlier key as if its value ids were still there
+        self.about |= {"compare": "none: they are begun anew", "restarts": self.restarts + 1}
+        self.folder.write(ABOUT, _json(self.about))
         self._replace([each for each in self.files.values() if each.table == "values"], [])
-        self.about = {name: value for name, value in self.about.items() if name != "compare"}
-        self.about["compare"] = ""
+        self.about["compare"] = compare
 
     def tidy(self) -> None:
         """Remove what a run that was killed has left: files that no manifest names, and parts of files."""
@@ -127,18 +116,24 @@ class DataSet:
 
     def known(self) -> dict[str, Known]:
         """What the tables hold of every backup, by id."""
-        names = ["backup", "state", "beside", "local_values"]
+        names = ["backup", "state", "beside", "local_values", "cluster", "applied"]
         columns = self._backups(names)
         rows = zip(*(columns[name].to_pylist() for name in names), strict=True)
-        return {id_: Known(State(state), beside or "", bool(values)) for id_, state, beside, values in rows}
+        return {
+            id_: Known(State(state), beside or "", bool(values), cluster, applied or "")
+            for id_, state, beside, values, cluster, applied in rows
+        }
 
     def key_objects(self) -> list[KeyObject]:
         """The small objects that the last run knew."""
         raw = self.folder.read(LISTING)
         if raw is None:
             return []
-        about = json.loads((pq.read_schema(pa.BufferReader(raw)).metadata or {}).get(b"run", b"{}"))
-        return [KeyObject.of(each) for each in about.get("beside", ())]
+        try:
+            about = json.loads((pq.read_schema(pa.BufferReader(raw)).metadata or {}).get(b"run", b"{}"))
+            return [KeyObject.of(each) for each in about.get("beside", ())]
+        except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError):
+            raise DataSetError(f"{self.folder.shown}: {LISTING} is damaged: remove it, and scan again") from None
 
     def conclusions(self, ids: Sequence[str]) -> tuple[dict[str, int], dict[str, int], int]:
         """Some backups by state, those that were examined by severity, and how many of these are incomplete."""
@@ -177,7 +172,7 @@ class DataSet:
             earlier = self._ids.intersection(taken)
             self._ids.update(taken)
             old, kept = self._without(earlier) if earlier else ([], [])
-            new = [self._write(name, partition, pa.concat_tables(some)) for (name, partition), some in parts.items()]
+            new = [self._write(name, partition, _joined(some)) for (name, partition), some in parts.items()]
             self._replace(old, [*kept, *new])
             self.folder.remove(map(pending_path, taken))
 
@@ -189,7 +184,7 @@ class DataSet:
                 small.setdefault((file.table, file.cluster, file.month), []).append(file)
         many = {place: some for place, some in small.items() if len(some) > MOST_SMALL}
         new = [
-            self._write(table, Partition(cluster, month), pa.concat_tables([self._read(file) for file in some]))
+            self._write(table, Partition(cluster, month), _joined(self._read(file) for file in some))
             for (table, cluster, month), some in many.items()
         ]
         if new:
@@ -198,7 +193,7 @@ class DataSet:
     def save_listing(self, rows: list[Row], about: Mapping[str, object], objects: Sequence[KeyObject]) -> None:
         """Say what the run met in its sources. objects: the small ones that were looked at for keys."""
         held = [
-            {"url": each.url, "provider": provider, "key_name": name, "tokens": each.tokens}
+            {"url": tables.legible(each.url), "provider": provider, "key_name": name, "tokens": each.tokens}
             for each in objects
             if each
             for provider, _, name in (label.partition("/") for label in each.labels or ("",))
@@ -208,7 +203,9 @@ class DataSet:
         else:
             self.folder.remove([KEY_OBJECTS])
         about = {**about, "beside": [each.document() for each in objects]}
-        table = pa.Table.from_pylist(rows, LISTING_SCHEMA).replace_schema_metadata({"run": json.dumps(about)})
+        table = pa.Table.from_pylist(list(map(tables.legible_row, rows)), LISTING_SCHEMA).replace_schema_metadata(
+            {"run": json.dumps(about)}
+        )
         self.folder.write(LISTING, tables.to_parquet(table))
 
     def _without(self, ids: set[str]) -> tuple[list[TableFile], list[TableFile]]:
@@ -234,12 +231,13 @@ class DataSet:
             raise DataSetError(f"{self.folder.shown}: {file.path} is in the manifest and not there: restore it")
         try:
             return pq.ParquetFile(pa.BufferReader(raw)).read(columns=columns)
-        except pa.ArrowInvalid:
-            raise DataSetError(f"{self.folder.shown}: {file.path} is damaged") from None
+        except (pa.ArrowException, OSError):
+            raise DataSetError(f"{self.folder.shown}: {file.path} is damaged: restore it") from None
 
     def _write(self, table: str, partition: Partition, rows: pa.Table) -> TableFile:
         name = f"{partition.path(table)}/{uuid.uuid4().hex}.parquet"
-        raw = tables.to_parquet(rows.cast(TABLES[table]))
+        whole = pa.concat_tables([TABLES[table].empty_table(), rows], promote_options="default")
+        raw = tables.to_parquet(whole.select(TABLES[table].names).cast(TABLES[table]))
         self.folder.write(name, raw)
         return TableFile(name, table, partition.cluster, partition.month, rows.num_rows, len(raw))
 
@@ -271,6 +269,11 @@ _WAYS_OUT = {
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:
     """How often each text stands in a column."""
     return {each["values"] or "": each["counts"] for each in pc.value_counts(column).to_pylist()}
+
+
+def _joined(parts: Iterable[pa.Table]) -> pa.Table:
+    """Rows of one table together; those of an earlier version of the tool lack columns."""
+    return pa.concat_tables(list(parts), promote_options="default")
 
 
 def _json(document: Mapping[str, object]) -> bytes:

@@ -108,7 +108,8 @@ def _client(engine: Engine, stack: ExitStack) -> Any:
                 processes=True,
                 host="127.0.0.1",
                 security=security,
-                dashboard_address="127.0.0.1:0" if engine.dashboard else None,
+                dashboard_address="127.0.0.1:0",  # without one Dask takes port 8787, and warns where it is in use
+                scheduler_kwargs={"dashboard": engine.dashboard},
                 local_directory=folder,
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,

@@ -20,17 +20,21 @@ class DataSetFolder:
         """Raises UsageError where there is no such kind of store, MissingExtra without its library."""
         self.url = url
         self.local = "://" not in url
+        scheme = url.partition("://")[0]
+        if not self.local and scheme not in remote.BUCKETS:
+            raise self._no_place()
         try:
             from fsspec.core import url_to_fs
 
             self._system, self._root = url_to_fs(url)
         except ImportError:
-            library = remote.BUCKETS.get(url.partition("://")[0])
+            library = remote.BUCKETS.get(scheme)
             raise MissingExtra(self.shown, library or "fsspec", "remote" if library else "fleet") from None
         except ValueError:
-            raise UsageError(
-                f"{remote.shown(url)}: no data set lies there: name a folder, s3://, gs:// or az://"
-            ) from None
+            raise self._no_place() from None
+
+    def _no_place(self) -> UsageError:
+        return UsageError(f"{self.shown}: no data set lies there: name a folder, s3://, gs:// or az://")
 
     @property
     def shown(self) -> str:

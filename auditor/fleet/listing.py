@@ -3,16 +3,17 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from auditor.errors import UsageError
 from auditor.evidence.discovery import companions, remote
 from auditor.evidence.discovery.arguments import URL, resolve_arguments
-from auditor.fleet import bucket
-from auditor.fleet.backup import Backup
+from auditor.fleet import bucket, places, web
+from auditor.fleet.backup import NEVER, Backup
 from auditor.hunt.neighbours import LARGEST
-from auditor.text import instant, shown
+from auditor.text import shown
 from auditor.verify.own import is_report
 
 LIST = "@"
@@ -56,16 +57,6 @@ def expand(arguments: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(sources))
 
 
-def holds(source: str, path: Path) -> bool:
-    """Whether a source is a folder that a file lies in, or the file itself, or a pattern that it fits."""
-    if URL in source:
-        return False
-    if Path(source).is_dir():
-        return path.resolve().is_relative_to(Path(source).resolve())
-    own = os.path.realpath(path)
-    return any(os.path.realpath(each) == own for each in _matches(source))
-
-
 def backups(sources: Sequence[str]) -> list[Backup]:
     """Every backup of some sources, each once, sorted by URL. Raises UsageError as listing() does."""
     return list(listing(sources).backups)
@@ -83,13 +74,14 @@ def listing(sources: Sequence[str]) -> Listing:
     deleted = 0
     for source in sources:
         if URL not in source:
-            found.update((each.url, each) for each in _local(source) if each.url not in found)
-            small.update((each.url, each) for each in _small(source))
+            for each in _local(source):
+                _add(found, each)
+            for each in _small(source):
+                _add(small, each)
             continue
         scheme = urlsplit(source).scheme
         if scheme in remote.WEB:
-            shown_source = remote.shown(source)
-            found[source] = Backup(url=source, source=shown_source, size=0, modified="1970-01-01T00:00:00Z")
+            found[source] = web.backup(source)
             continue
         if scheme not in remote.BUCKETS:
             raise UsageError(f"{remote.shown(source)}: no source of backups: a folder, a pattern, s3://, gs://, az://")
@@ -117,12 +109,22 @@ def _local(source: str) -> Iterator[Backup]:
             if text == source:
                 raise UsageError(f"{shown(source)}: {error.strerror}") from None
             own = []  # listed, and reported by whoever opens it
-        yield Backup(
-            url=str(path.absolute()),
-            source=source,
-            size=sum(each.st_size for each in own),
-            modified=instant(max((each.st_mtime_ns for each in own), default=0)),
-        )
+        newest = max((each.st_mtime_ns for each in own), default=0)
+        yield _file(path, source, sum(each.st_size for each in own), newest)
+
+
+def _add(found: dict[str, Backup], backup: Backup) -> None:
+    """Add a backup once: a file under its own path rather than under that of a link to it."""
+    name = backup.real or backup.url
+    if name not in found or backup.url == backup.real != found[name].url:
+        found[name] = backup
+
+
+def _file(path: Path, source: str, size: int, nanoseconds: int) -> Backup:
+    real, url = places.real(path), path.absolute()
+    if ".." in url.parts:  # the same file has the same URL, from wherever it was named
+        url = Path(real) if url.name == ".." else Path(os.path.realpath(url.parent), url.name)
+    return Backup(url=str(url), real=real, source=source, size=size, modified=_written(nanoseconds))
 
 
 def _small(source: str) -> Iterator[Backup]:
@@ -138,9 +140,16 @@ def _small(source: str) -> Iterator[Backup]:
             except OSError:
                 continue  # who can open it for an audit says so
             if path.is_file() and 0 < status.st_size <= LARGEST:
-                yield Backup(
-                    url=str(path.absolute()), source=source, size=status.st_size, modified=instant(status.st_mtime_ns)
-                )
+                yield _file(path, source, status.st_size, status.st_mtime_ns)
+
+
+def _written(nanoseconds: int) -> str:
+    """The time of a file, ISO 8601 in UTC to the nanosecond, before 1970 too; 1970 for a time that no calendar has."""
+    try:
+        whole = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=nanoseconds // 10**9)
+    except OverflowError:
+        return NEVER
+    return f"{whole.isoformat()[:19]}.{nanoseconds % 10**9:09d}Z"
 
 
 def _matches(source: str) -> list[str]:

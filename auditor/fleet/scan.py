@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from auditor.errors import UsageError
-from auditor.fleet import engine, key_objects, listing, lock, tables
-from auditor.fleet.backup import Backup, State
-from auditor.fleet.dataset import DataSet, Known
+from auditor.fleet import engine, key_objects, listing, lock, places, tables
+from auditor.fleet.backup import Backup, State, told
+from auditor.fleet.dataset import PROBES, DataSet, Known
 from auditor.fleet.engine import Engine
 from auditor.fleet.folder import DataSetFolder
 from auditor.fleet.key_objects import KeyObject
@@ -70,13 +69,15 @@ class Summary:
     """Backups that this run examined, or failed to."""
     unversioned: tuple[str, ...]
     """Sources whose earlier versions of objects were not looked at."""
+    first_look: bool
+    """Whether --since, --sample or --newest-per-cluster were given, whatever they left out."""
 
     def exit_code(self, fail_on: Severity) -> int:
-        """1: a finding at or above a severity. 3: something was left out, failed or is incomplete. 0: neither."""
+        """1: a finding at or above a severity. 3: a first look, no backup, or one that failed or is incomplete."""
         if any(level is not None and level >= fail_on for level in map(tables.severity, self.severities)):
             return 1
         examined = self.states.get(State.EXAMINED.value, 0)
-        return 0 if examined == self.found and not self.incomplete else 3
+        return 0 if 0 < examined == self.found and not self.incomplete and not self.first_look else 3
 
 
 def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row], None]) -> Summary:
@@ -93,26 +94,22 @@ def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row
         EngineLost: The scheduler is gone, or its workers are.
     """
     request.engine.check()
+    request.look.check()
     folder = DataSetFolder(request.settings.dataset)
     sources = listing.expand((*request.sources, *request.settings.clusters.sources))
     listed = listing.listing(sources)
     _refuse_own(sources, listed.backups, folder)
     with lock.held(folder):
         data = DataSet(folder)
-        if request.new_compare_key and data.about:
-            data.restart_values()
-            data.about["compare"] = request.settings.compare_check
-        data.create(compare=request.settings.compare_check, redaction=request.redaction)
-        data.tidy()
-        _take(data, data.pending())
+        _begin(data, request)
         beside = key_objects.inspected(listed.small, data.key_objects())
-        request = _with_neighbours(request, beside)
+        request = _with_facts(request, beside, data)
         every = list(key_objects.backups(listed.backups, beside))
         chosen = request.look.choose(every, request.settings.clusters)
         orders = request.settings.orders(every)
         _save_listing(data, request, orders.values(), {backup.url for backup in chosen}, (listed, beside))
         known = data.known()
-        todo = [order for backup in chosen if _is_due(known.get((order := orders[backup.url]).id), request)]
+        todo = [order for backup in chosen if _is_due(known.get((order := orders[backup.url]).id), order, request)]
         begun(
             Begun(
                 found=len(every),
@@ -125,22 +122,37 @@ def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row
         _examine(data, request, todo, done)
         data.compact()
         summary = _summary(data, [orders[backup.url].id for backup in chosen], len(every), len(todo))
-        return replace(summary, unversioned=listed.unversioned)
+        return replace(summary, unversioned=listed.unversioned, first_look=request.look.partial)
 
 
-def _with_neighbours(request: FleetScan, beside: Sequence[KeyObject]) -> FleetScan:
-    """The scan with the objects that hold keys, which every worker reads again."""
+def _begin(data: DataSet, request: FleetScan) -> None:
+    """Say what holds for the data set, and bring in what a run that was stopped has left."""
+    compare = request.settings.compare_check
+    if request.new_compare_key and data.about and data.about.get("compare") != compare:
+        data.check(redaction=request.redaction)
+        _take(data, data.pending())  # of the earlier key: their value ids go too
+        data.restart_values(compare)
+    data.create(compare=compare, redaction=request.redaction)
+    data.tidy()
+    _take(data, data.pending())
+
+
+def _with_facts(request: FleetScan, beside: Sequence[KeyObject], data: DataSet) -> FleetScan:
+    """The scan with the objects that hold keys, which every worker reads again, and what the data set says."""
     settings = replace(
         request.settings,
         neighbours=tuple(each.url for each in beside if each),
         beside=key_objects.digest(beside),
+        restarts=data.restarts,
     )
     return replace(request, settings=settings)
 
 
-def _is_due(known: Known | None, request: FleetScan) -> bool:
-    if known is None or known.state.again:
+def _is_due(known: Known | None, order: Order, request: FleetScan) -> bool:
+    if known is None or known.state.again or order.backup.anew:
         return True
+    if known.applied != order.settings.applied(order.backup, known.cluster):
+        return True  # --clusters says otherwise now whose it is, or how it is judged
     if known.state is State.EXAMINED:  # other keys lie in the sources now, and may open what it holds
         return known.local and known.beside != request.settings.beside
     return request.retry_failed
@@ -172,9 +184,10 @@ def _take(data: DataSet, ids: Sequence[str]) -> None:
 
 def _refuse_own(sources: Iterable[str], every: Iterable[Backup], folder: DataSetFolder) -> None:
     """Raises UsageError where a source holds the data set, or the data set a backup: nothing is written there."""
-    root = folder.path("") if folder.local else f"{folder.url.rstrip('/')}/"
-    within = [f"{source if '://' in source else Path(source).absolute()}".rstrip("/") for source in sources]
-    if any(root.startswith(f"{source}/") for source in within) or any(each.url.startswith(root) for each in every):
+    root = places.real(folder.url) if folder.local else folder.url.rstrip("/")
+    own = [root, *(f"{root}/{name}" for name in PROBES)]
+    within = any(places.holds(source, place) for source in sources for place in own)
+    if within or any(places.is_inside(each.real or each.url, root) for each in every):
         raise UsageError(f"{folder.shown} and a source lie inside each other: choose another place for the data set")
 
 
@@ -191,11 +204,12 @@ def _save_listing(
     rows: list[Row] = []
     for order in orders:
         backup = order.backup
-        cluster = request.settings.clusters.of_url(backup.url)
-        names = ("url", "modified", "etag", "taken", "size")
+        cluster = request.settings.clusters.of_url(*backup.places)
+        names = ("modified", "etag", "taken", "size")
         rows.append(
             {
                 "backup": order.id,
+                "url": backup.kept,
                 "source_argument": backup.source,
                 "label": cluster.name if cluster is not None else "",
                 "chosen": backup.url in chosen,
@@ -205,7 +219,7 @@ def _save_listing(
     look = request.look
     about = {
         "listed": moment(datetime.now(UTC).timestamp()),
-        "sources": list(request.sources),
+        "sources": [tables.legible(told(source)) for source in request.sources],
         "first_look": [look.since, look.sample, look.newest] if look.partial else [],
         "unversioned": list(listed.unversioned),
         "earlier_versions": listed.earlier,
@@ -232,4 +246,5 @@ def _summary(data: DataSet, ids: Sequence[str], found: int, newly: int) -> Summa
         severities=severities,
         newly=newly,
         unversioned=(),
+        first_look=False,
     )

@@ -34,6 +34,7 @@ TABLES: dict[str, pa.Schema] = {
         label=_TEXT,
         expected_label=_TEXT,
         owner=_TEXT,
+        applied=_TEXT,
         kind=_TEXT,
         sha256=_TEXT,
         etcd_cluster=_TEXT,

@@ -4,9 +4,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from auditor.errors import UsageError
 from auditor.fleet.backup import Backup
 from auditor.fleet.clusters import Clusters
-from auditor.text import encode
+from auditor.kubernetes.trees import seconds
+from auditor.text import encode, moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +16,7 @@ class FirstLook:
     """Which backups of the listing are examined."""
 
     since: str = ""
-    """Day or time before which none is, ISO 8601."""
+    """Day or time before which none is, ISO 8601; in UTC where it names no offset."""
     sample: int = 0
     """Number of backups, drawn by the hash of their URLs: the same ones every time; 0 for all."""
     newest: int = 0
@@ -25,13 +27,19 @@ class FirstLook:
         """Whether it may leave backups out."""
         return bool(self.since or self.sample or self.newest)
 
+    def check(self) -> None:
+        """Raises UsageError for a time that is none."""
+        if self.since and seconds(self.since) is None:
+            raise UsageError("--since takes a day or a time in ISO 8601, such as 2026-11-28 or 2026-11-28T06:00:00Z")
+
     def choose(self, backups: Sequence[Backup], clusters: Clusters) -> list[Backup]:
         """Those that are examined, in the order of the listing."""
-        chosen = [backup for backup in backups if backup.taken >= self.since]
+        begin = moment(seconds(self.since)) if self.since else ""
+        chosen = [backup for backup in backups if backup.taken >= begin]
         if self.newest:
             groups: dict[str, list[Backup]] = {}
             for backup in chosen:
-                cluster = clusters.of_url(backup.url)
+                cluster = clusters.of_url(*backup.places)
                 groups.setdefault(f"cluster {cluster.name}" if cluster else backup.folder, []).append(backup)
             newest = (
                 sorted(group, key=lambda each: (each.taken, each.url))[-self.newest :] for group in groups.values()

@@ -2,11 +2,13 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from auditor.fleet.backup import Backup
-from auditor.fleet.clusters import Cluster, Clusters
+from auditor.evidence.discovery import companions
+from auditor.fleet.backup import ID, Backup
+from auditor.fleet.clusters import Cluster, Clusters, named
 from auditor.options import Options, settings
 from auditor.text import encode
 from auditor.version import __version__
@@ -35,30 +37,51 @@ class Settings:
     """Digest of these."""
     retries: int = 2
     """Further attempts at a backup that fails for a passing reason."""
+    restarts: int = 0
+    """How often the data set's table of value ids was begun anew."""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """Digest of the options of each cluster, by its name, empty for none: the worker's files have other dates."""
 
     def orders(self, backups: Iterable[Backup]) -> "dict[str, Order]":
         """The orders for some backups, by URL."""
-        fingerprints: dict[str, str] = {}
+        every = {each.name if each is not None else "": self._fingerprint(each) for each in (None, *self.clusters.all)}
+        own = replace(self, fingerprints=every)
         orders = {}
         for backup in backups:
-            cluster = self.clusters.of_url(backup.url)
-            name = cluster.name if cluster is not None else ""
-            if name not in fingerprints:
-                fingerprints[name] = self._fingerprint(cluster)
-            orders[backup.url] = Order(backup, backup.id(fingerprints[name]), self)
+            cluster = self.clusters.of_url(*backup.places)
+            text = every[cluster.name if cluster is not None else ""]
+            if self.options.use_found_config and "://" not in backup.url:
+                beside = sorted(map(str, companions.candidates(Path(backup.url))))
+                text += repr(list(_dates(beside))) if beside else ""
+            orders[backup.url] = Order(backup, backup.id(text), own)
         return orders
+
+    def applied(self, backup: Backup, uid: str) -> str:
+        """What tells how a backup is judged and named, by its uid too, which is known once it was examined.
+
+        uid: as the column `cluster` has it.
+        """
+        by_url = self.clusters.of_url(*backup.places)
+        own = self.clusters.own(by_url, uid)
+        names = (*named(own, uid), by_url.name if by_url is not None else "")
+        text = repr((self.fingerprints.get(own.name if own is not None else "", ""), names))
+        return hashlib.sha256(encode(text)).hexdigest()[:ID]
 
     def options_of(self, cluster: Cluster | None) -> Options:
         """The options for a backup of one cluster of the file; None for one that the file does not name."""
         options = replace(self.options, neighbours=self.neighbours)
-        return self.clusters.options_of(cluster, options)
+        options = self.clusters.options_of(cluster, options)
+        # one file under several names is one configuration: each proves one API server's
+        configurations = {os.path.realpath(path): path for path in reversed(options.encryption_configs)}
+        return replace(options, encryption_configs=tuple(reversed(configurations.values())))
 
     def _fingerprint(self, cluster: Cluster | None) -> str:
         """A digest of the options, of the tool's version and of when the files of keys were last changed."""
         options = self.options_of(cluster)
         chosen = {name: value for name, value in settings(options).items() if name not in _KEEP}
         files = (*options.encryption_configs, options.k3s_token, options.redact_key, self.compare_key)
-        text = repr((__version__, sorted(chosen.items()), list(_dates(files)), self.compare_check))
+        values = (self.compare_check, *([self.restarts] if self.restarts else []))
+        text = repr((__version__, sorted(chosen.items()), list(_dates(files)), *values))
         return hashlib.sha256(encode(text)).hexdigest()
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from auditor.fleet import clusters
 from auditor.fleet.backup import State
 from auditor.fleet.compare import ValueIds
 from auditor.fleet.schema import TABLES
@@ -20,12 +21,11 @@ from auditor.model.audit import Audit
 from auditor.model.table import Table
 from auditor.model.vocabulary import FindingKind, Place, Provider, Severity
 from auditor.reports import parquet
-from auditor.text import hex_id, moment
+from auditor.text import hex_id, moment, shown
 from auditor.version import __version__
 
 Row = dict[str, Any]
-UNKNOWN, SEVERAL = "unknown", "several"
-"""Clusters of backups that show none, and of those that show more than one."""
+UNKNOWN, SEVERAL = clusters.UNKNOWN, clusters.SEVERAL
 LOCAL = frozenset({Provider.AESCBC, Provider.AESGCM, Provider.SECRETBOX})
 """Providers whose keys are in files."""
 WITH = "decrypts with the key in "
@@ -43,13 +43,14 @@ def row(order: Order, state: State, reason: str = "", **cells: object) -> Row:
         cells: Further columns.
     """
     backup = order.backup
-    cluster = order.settings.clusters.of_url(backup.url)
-    label = cluster.name if cluster is not None else ""
-    row = dict.fromkeys(TABLES["backups"].names)
-    return {
-        **row,
+    every = order.settings.clusters
+    uid = str(cells.get("cluster", UNKNOWN))
+    by_url = every.of_url(*backup.places)
+    label, owner = clusters.named(every.own(by_url, uid), uid)
+    row = {
+        **dict.fromkeys(TABLES["backups"].names),
         "backup": order.id,
-        "url": backup.url,
+        "url": backup.kept,
         "source_argument": backup.source,
         "size": backup.size,
         "modified": backup.modified,
@@ -59,33 +60,42 @@ def row(order: Order, state: State, reason: str = "", **cells: object) -> Row:
         "state": state.value,
         "reason": reason,
         "attempts": 1,
-        "cluster": UNKNOWN,
+        "cluster": uid,
         "label": label,
-        "expected_label": label,
-        "owner": cluster.owner if cluster is not None else "",
+        "expected_label": by_url.name if by_url is not None else "",
+        "owner": owner,
+        "applied": order.settings.applied(backup, uid),
         "compare": order.settings.compare_check,
         "beside": order.settings.beside,
         "tool": __version__,
         "finished": moment(datetime.now(UTC).timestamp()),
         **cells,
     }
+    return legible_row(row)
+
+
+def legible_row(row: Row) -> Row:
+    """A row whose texts are UTF-8, which names of files need not be."""
+    return {name: legible(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
+
+
+def legible(text: str) -> str:
+    """A text as Parquet and reports take it: one that is no UTF-8 is made printable."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return shown(text)
+    return text
 
 
 def of_audit(order: Order, audit: Audit, ids: ValueIds) -> tuple[Row, dict[str, pa.Table]]:
     """The row of a backup that was examined, and its rows of all other tables."""
     evidence = audit.evidence
-    uids = sorted({uid for each in ids.clusters for uid in each.split(", ") if uid})
-    uid = uids[0] if len(uids) == 1 else SEVERAL if uids else UNKNOWN
-    own = order.settings.clusters.of_uid(uid)
-    cells: Row = {"label": own.name, "owner": own.owner} if own is not None else {}
-    by_url = order.settings.clusters.of_url(order.backup.url)
-    if own is None and by_url is not None and by_url.uid and uid not in {UNKNOWN, by_url.uid}:
-        cells = {"label": "", "owner": ""}  # the path is one cluster's, and the backup another's
     severities = audit.severities
     written = row(
         order,
         State.EXAMINED,
-        cluster=uid,
+        cluster=cluster_of(ids),
         kind=evidence.description,
         sha256=evidence.sha256,
         etcd_cluster=hex_id(evidence.backend.cluster_id) if evidence.backend.cluster_id is not None else "",
@@ -108,7 +118,6 @@ def of_audit(order: Order, audit: Audit, ids: ValueIds) -> tuple[Row, dict[str, 
         policy=audit.policy,
         configurations=ids.configurations,
         **_counts(audit),
-        **cells,
     )
     rows = _tables(order.id, audit, ids)
     if _known(audit):
@@ -117,6 +126,12 @@ def of_audit(order: Order, audit: Audit, ids: ValueIds) -> tuple[Row, dict[str, 
         details = {part for detail in known["detail"].to_pylist() for part in detail.split("; ") if WITH in part}
         written["known_keys"] = "; ".join(sorted(part.partition(WITH)[2] for part in details))
     return written, rows
+
+
+def cluster_of(ids: ValueIds) -> str:
+    """The uid of the cluster that a backup shows, UNKNOWN or SEVERAL."""
+    uids = sorted({uid for each in ids.clusters for uid in each.split(", ") if uid})
+    return uids[0] if len(uids) == 1 else SEVERAL if uids else UNKNOWN
 
 
 def _known(audit: Audit) -> int:

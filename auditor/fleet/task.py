@@ -127,7 +127,7 @@ def _audit(order: Order, begin: float) -> Row:
 
     settings = order.settings
     key = compare.read_key(settings.compare_key) if settings.compare_key else b""
-    by_url = settings.clusters.of_url(order.backup.url)
+    by_url = settings.clusters.of_url(*order.backup.places)
 
     def audit(cluster: object) -> tuple[object, compare.ValueIds]:
         gathered = compare.ValueIds(key)
@@ -135,12 +135,8 @@ def _audit(order: Order, begin: float) -> Row:
         return one(order.backup.url, replace(options, rows=True), listener=gathered.gather), gathered
 
     result, gathered = audit(by_url)
-    uid = gathered.clusters[0] if len(set(gathered.clusters)) == 1 else ""
-    # a backup of another cluster than its path says is judged by the configuration of its own, or by none
-    own = settings.clusters.of_uid(uid)
-    if own is None and by_url is not None and not (by_url.uid and uid and by_url.uid != uid):
-        own = by_url
-    if own is not by_url:
+    own = settings.clusters.own(by_url, tables.cluster_of(gathered))
+    if own is not by_url:  # judged by the configuration of its own cluster, or by none
         result, gathered = audit(own)
     written, rows = tables.of_audit(order, result, gathered)  # type: ignore[arg-type]
     if written["readable"]:

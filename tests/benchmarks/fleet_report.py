@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from auditor.fleet.dataset import ABOUT, FORMAT, LISTING, LISTING_SCHEMA, MANIFEST, TableFile
+from auditor.fleet.dataset import LISTING, LISTING_SCHEMA
+from auditor.fleet.manifest import ABOUT, FORMAT, MANIFEST, TableFile
 from auditor.fleet.schema import TABLES, VERSION
 from auditor.text import moment
 

@@ -103,3 +103,41 @@ def test_lists_of_sources(tmp_path: Path) -> None:
 def test_the_time_in_a_name(name: str, taken: str) -> None:
     backup = Backup(url=f"s3://b/{name}", source="s3://b", size=1, modified="2020-01-01T00:00:00.5Z")
     assert backup.taken == taken
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("cluster:\n  prod: {paths: [a/]}\n  prod: {paths: [b/]}\n", "line 3: a name that stands twice"),
+        ("cluster:\n  prod:\n    paths: [a/]\n    paths: [b/]\n", "line 4: a name that stands twice"),
+        ("cluster: {a: {uid: u}}\ncluster: {b: {uid: u}}\n", "line 2: a name that stands twice"),
+        ('cluster:\n  1: {paths: [a/]}\n  "1": {paths: [b/]}\n', "line 2: a name that is no text"),
+        ("cluster:\n  no: {paths: [a/]}\n", "line 2: a name that is no text"),
+        ("cluster:\n  ~: {paths: [a/]}\n", "line 2: a name that is no text"),
+        ("cluster:\n  2026-11-01: {paths: [a/]}\n", "line 2: a name that is no text"),
+        ("cluster:\n  [a]: {paths: [a/]}\n", "line 2: a name that is no text"),
+    ],
+)
+def test_names_of_yaml_are_texts_that_stand_once(tmp_path: Path, text: str, what: str) -> None:
+    """Else the last of two wins, two are one, and `no` is called False; nothing of the file is quoted."""
+    with pytest.raises(UsageError, match=what):
+        clusters.read(write(tmp_path, text, "c.yaml"))
+
+
+def test_names_that_would_be_read_otherwise_are_names_in_quotes(tmp_path: Path) -> None:
+    text = 'x: &x {owner: a, every: 1h}\ncluster:\n  "no": {<<: *x, owner: b, paths: [a/]}\n  "1": {uid: u}\n'
+    with pytest.raises(UsageError, match="expected one table"):
+        clusters.read(write(tmp_path, text, "c.yaml"))
+    text = 'cluster:\n  "no": &x {owner: a, every: 1h, paths: [a/]}\n  "1": {<<: *x, owner: b, paths: [b/]}\n'
+    known = clusters.read(write(tmp_path, text, "c.yaml"))
+    assert [(each.name, each.owner, each.every) for each in known.all] == [("no", "a", 3600), ("1", "b", 3600)]
+
+
+@pytest.mark.parametrize("name", ["", " ", "unknown", "several"])
+def test_names_that_reports_give_are_no_cluster_s(tmp_path: Path, name: str) -> None:
+    for text, file in (
+        (f'[cluster."{name}"]\npaths = ["a/"]', "c.toml"),
+        (f'cluster: {{"{name}": {{paths: [a/]}}}}', "c.yml"),
+    ):
+        with pytest.raises(UsageError, match="cannot be named"):
+            clusters.read(write(tmp_path, text, file))

@@ -1,16 +1,19 @@
 """A fleet's scan: rows as of lone scans, resumed and never begun again, and nothing that ends the run."""
 
 import base64
+import contextlib
 import json
 import os
 import pickle
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 import auditor
@@ -32,6 +35,7 @@ from auditor.options import Options
 from auditor.scanning.child import Start
 from tests.helpers import fleet
 from tests.helpers.fixtures import MIGRATION, PLAINTEXT, canaries
+from tests.helpers.https_server import serving
 
 COMPARED = [name for name in COLUMNS if name not in NUMBERS | {"evidence"}] + ["offset", "size"]
 
@@ -251,3 +255,50 @@ def _resources(configuration: Path) -> list[list[dict[str, Any]]]:
     """The inner objects of the providers of a configuration."""
     document = json.loads(configuration.read_text())
     return [[inner for own in each["providers"] for inner in own.values()] for each in document["resources"]]
+
+
+def test_no_port_is_asked_for_without_a_dashboard(backups: Path, tmp_path: Path) -> None:
+    """Dask's own port may be another's: nothing is said of it."""
+    with socket.socket() as other:
+        with contextlib.suppress(OSError):  # somebody else has it already
+            other.bind(("127.0.0.1", 8787))
+            other.listen()
+        result = fleet.command(
+            *("fleet", "scan", backups, "--dataset", tmp_path / "set", "--no-compare", "--jobs", "2")
+        )
+    assert (result.returncode, result.stderr) == (1, "")
+
+
+def test_a_name_that_is_no_utf_8_is_one_like_any_other(tmp_path: Path) -> None:
+    """Examined beside the others, printable in the data set, and in a report on it."""
+    folder = tmp_path / os.fsdecode(b"in\xfe")
+    folder.mkdir()
+    for name in (b"bad\xff.db", b"good.db"):
+        shutil.copy(MIGRATION / "5-defragmented.db", folder / os.fsdecode(name))
+    shutil.copy(MIGRATION / "6-rotating.encryption.json", folder / os.fsdecode(b"keys\xff"))
+    (folder / os.fsdecode(b"cut\xff.db")).write_bytes(b"\x1f\x8b" + bytes(4000))
+    scanned = fleet.request(folder, tmp_path / "set", fleet.key(tmp_path))
+    summary, rows = fleet.run(scanned)
+    assert summary.states == {"examined": 2, "unreadable": 1}
+    names = {f"{tmp_path}/in\\xfe/{name}" for name in ("bad\\xff.db", "good.db", "cut\\xff.db")}
+    assert {row["url"] for row in rows} == {row["url"] for row in fleet.table(tmp_path / "set", "backups")} == names
+    assert fleet.run(scanned)[1] == []
+    arguments = ("--json", tmp_path / "report.json", "--html", tmp_path / "report.html")
+    result = fleet.command("fleet", "report", tmp_path / "set", *arguments)
+    assert result.returncode == 1, result.stderr
+    assert "bad\\\\xff.db" in (tmp_path / "report.json").read_text()
+
+
+def test_what_opens_a_url_is_not_in_the_data_set(tmp_path: Path) -> None:
+    """User, password and signature; and the time of the signature is not that of the backup."""
+    raw = (MIGRATION / "5-defragmented.db").read_bytes()
+    secrets = ("geheim", "20261128T060000Z", "abcdef0123")
+    with serving(lambda _: (200, {"ETag": '"one"'}, raw)) as address:
+        url = f"{address.replace('://', '://user:geheim@')}/nightly.db?X-Date=20261128T060000Z&X-Sign=abcdef0123"
+        summary, rows = fleet.run(fleet.request(url, tmp_path / "set"))
+    assert summary.states == {"examined": 1}
+    assert [(row["url"], row["taken"]) for row in rows] == [(f"{address}/nightly.db", "1970-01-01T00:00:00Z")]
+    files = [pq.read_table(path, partitioning=None) for path in (tmp_path / "set").rglob("*.parquet")]
+    text = "".join(repr((table.to_pylist(), table.schema.metadata)) for table in files)
+    assert address in text
+    assert not [secret for secret in secrets if secret in text or secret in repr(rows)]
