@@ -59,5 +59,5 @@ def _detail(hit: Hit) -> str:
         values = plural(hit.opens.values, "value")
         return f"key={hit.copy.owner} as={hit.form}{where}; it decrypts {values} of this evidence"
     path = f" in={hit.path}" if hit.path else ""
-    keys = f"an EncryptionConfiguration with {hit.opens.keys} keys{path}"
+    keys = f"an EncryptionConfiguration with {plural(hit.opens.keys, 'key')}{path}"
     return f"{keys}; the keys found decrypt {plural(hit.opens.values, 'value')} of this evidence"

@@ -11,8 +11,9 @@ from auditor.hunt.hit import HuntResult
 from auditor.judgement.criteria import Criteria
 from auditor.model.evidence import Evidence, Unexamined
 from auditor.model.findings import Coverage, KeyUsage
-from auditor.model.vocabulary import SameAsLatest
+from auditor.model.vocabulary import Provider, SameAsLatest
 from auditor.options import Options
+from auditor.text import shown
 
 
 def omissions(
@@ -101,3 +102,6 @@ def notes(
     for provider, name in sorted(criteria.policy.compromised):
         if not any((usage.provider, usage.key_name) == (provider, name) for usage in keys):
             yield f"--compromised-key {provider.label}/{name}: no value names this key"
+    for name in sorted(criteria.supplied_keks):
+        if not any((usage.provider, usage.key_name) == (Provider.KMS_V2, name) for usage in keys):
+            yield f"--current-kek {shown(name)}: no value of KMS v2 names it, and nothing is judged by it"

@@ -1,14 +1,14 @@
 """etcd-auditor diff: compare two exhibits, write the reports, print the summary."""
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from auditor.cli import checksums, confinement, live_options, output, provenance, worker
+from auditor.cli import checksums, commands, confinement, live_options, output, provenance, worker
 from auditor.cli.live_options import NOT_LIVE, LiveOptions
 from auditor.cli.options import (
     AcceptPartial,
@@ -65,6 +65,8 @@ class DiffRequest:
     html: Path | None
     json: Path | None
     force: bool
+    origins: tuple[tuple[str, str], ...] = field(default_factory=lambda: tuple(commands.origins().items()))
+    """Options that the command line does not hold, and where each comes from."""
 
     @property
     def targets(self) -> list[Path | None]:
@@ -212,6 +214,8 @@ def run(request: DiffRequest) -> int:
     )
     with bars() as observer:
         comparison = compare(request.before, request.after, options, observer)
+    after = comparison.after
+    comparison = replace(comparison, after=replace(after, run=replace(after.run, origins=request.origins)))
     from auditor.reports import terminal
     from auditor.reports.diff import csv as diff_csv
     from auditor.reports.diff import html as diff_html

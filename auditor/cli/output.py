@@ -59,7 +59,7 @@ def _refuse_evidence(target: Path, evidence: Sequence[Path]) -> None:
     if any(each.is_dir() and _inside(target, each) for each in evidence):
         raise UsageError(f"{target} lies inside the evidence: choose another folder for the report")
     if any(_same(target, each) for each in evidence):
-        raise UsageError(f"{target} is the evidence: choose another file for the report")
+        raise UsageError(f"{target} is the evidence, or another file that is read: choose another one for the report")
     if any(_beside(target, each) for each in evidence):
         raise UsageError(f"{target} lies beside the evidence and is read with it: choose another file for the report")
 

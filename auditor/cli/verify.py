@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from auditor import inputs
 from auditor.cli import confinement, worker
 from auditor.cli.options import (
     BaselineReport,
@@ -106,6 +107,8 @@ def verify(
         raise UsageError(f"{early} is for another audit of the evidence: give --again too")
     if again and not evidence:
         raise UsageError("--again audits the evidence: name it behind the report")
+    if again and any(inputs.is_pipe(each) for each in evidence or ()):
+        raise UsageError("--again reads the evidence twice, and what comes through a pipe comes once: give a file")
     options = library_options(
         encryption_configs=encryption_config,
         kms_plugins=kms_plugin,

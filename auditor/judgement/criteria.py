@@ -44,6 +44,8 @@ class Criteria:
     """Notes on keys and plugins for the report."""
     clients: tuple[Client, ...] = ()
     """KMSes that may be called themselves."""
+    supplied_keks: frozenset[str] = frozenset()
+    """Names of the KMSes whose current KEK an option states."""
     prove: bool = False
     """Whether they are to show for each wrapped key alone that a value is decrypted with it."""
 
@@ -128,6 +130,7 @@ def prepare(
         configurations=configurations,
         notes=tuple(notes),
         clients=clients,
+        supplied_keks=frozenset(text.partition("=")[0] for text in options.current_keks),
         prove=options.kms_prove,
     )
 

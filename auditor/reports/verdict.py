@@ -84,8 +84,7 @@ def accepted(audit: Audit) -> list[str]:
     count = sum(count for *_, count in audit.tally.accepted)
     if not count:
         return []
-    verb = "is" if count == 1 else "are"
-    return [f"{plural(count, 'finding')} {verb} accepted by --ignore: counted, and without effect on the exit code."]
+    return [f"Findings of {plural(count, 'value')} are accepted by --ignore: counted, without effect on the exit code."]
 
 
 def secrets_alone(audit: Audit) -> bool:

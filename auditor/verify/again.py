@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.audit.expectations import UnexpectedEvidence
-from auditor.evidence.discovery import bystanders, texts
+from auditor.evidence.discovery import bystanders, pipe, texts
 from auditor.evidence.discovery.arguments import URL, names
 from auditor.model.audit import Audit
 from auditor.model.vocabulary import Severity
@@ -102,7 +102,7 @@ class Repetition:
         except UnexpectedEvidence as error:
             yield differs(compare.ANOTHER, str(error))
             return
-        audit = yield from _as_given(audit, document)
+        audit = yield from _as_given(_as_run(audit, document), document)
         renamed = _renamed(recorded, self._given) | _renamed_evidence(document, audit, self._paths)
         yield from compare.documents(name, document, json_report.document(audit, fail_on), renamed)
         if page.is_page(raw):
@@ -143,6 +143,18 @@ def _audit(paths: Sequence[str], options: Options, observer: Observer) -> Audit:
         return many.scan(paths, options)
     earlier = baseline.load(Path(options.baseline)) if options.baseline else None
     return one.one(paths[0], options, observer, earlier=earlier)
+
+
+def _as_run(audit: Audit, document: dict[str, Any]) -> Audit:
+    """The audit with what a report says of its run alone: where options come from, and that evidence came by a pipe."""
+    origins = document["run"].get("settings")
+    if isinstance(origins, dict) and all(isinstance(each, str) for each in origins.values()):
+        audit = replace(audit, run=replace(audit.run, origins=tuple(origins.items())))
+    notes = document.get("notes")
+    for place, text in enumerate(notes if isinstance(notes, list) else ()):
+        if isinstance(text, str) and text.endswith(pipe.SPOOLED) and text not in audit.notes:
+            audit = replace(audit, notes=(*audit.notes[:place], text, *audit.notes[place:]))
+    return audit
 
 
 def _recorded(document: dict[str, Any]) -> Options | None:

@@ -60,7 +60,9 @@ def find(path: str, source: str, offset: int, options: Options, observer: Observ
         rows = _rows(audit, source)
     here = [row for row in rows if row["offset"] == offset]
     if not here:
-        raise UsageError(f"{source}: no row begins at offset {offset:,}{_holder(rows, offset)}")
+        keys = options.encryption_configs or options.kms or options.kms_plugins
+        more = "" if keys else "; a copy of an encrypted value is a row only with the keys: give the report's options"
+        raise UsageError(f"{source}: no row begins at offset {offset:,}{_holder(rows, offset)}{more}")
     with ExitStack() as stack:
         opened = stack.enter_context(exhibits.opened(path, options))
         files = [file for _, opener in opened for _, file in stack.enter_context(opener()).files]

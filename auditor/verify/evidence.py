@@ -64,6 +64,8 @@ def check(
         if len(paths) > 1:
             by_name = yield from _several(paths, containers, options, stack, observer)
         else:
+            if len(parts) > 1 and not containers:
+                raise UsageError(f"{name} is a report of {len(parts)} evidence items: give them all")
             _same_kind(name, evidence, containers, Path(paths[0]))
             exhibits = stack.enter_context(opened(paths[0], options))
             files = [file for _, opener in exhibits for _, file in stack.enter_context(opener()).files]

@@ -78,6 +78,7 @@ def _run(run: dict[str, Any]) -> Run:
         started=str(run["started"]),
         finished=str(run["finished"]),
         options=tuple((name, tuple(each) if isinstance(each, list) else each) for name, each in run["options"].items()),
+        origins=tuple((str(name), str(origin)) for name, origin in run.get("settings", {}).items()),
         case=str(run["case"]),
         tools=tuple((str(tool), str(version)) for tool, version in run["tools"].items()),
         log=tuple((float(step["seconds"]), str(step["step"])) for step in run["log"]),

@@ -128,5 +128,5 @@ def test_the_command(tmp_path: Path) -> None:
     done = run("scan", REWRITTEN, "--ignore", ignoring(tmp_path, ALL))
     assert done.returncode == 0
     assert done.stdout.startswith("ACCEPTED FINDINGS: 29 readable values of 28 Secrets, in history and deleted; ")
-    assert "29 findings are accepted by --ignore: counted, and without effect on the exit code." in done.stdout
+    assert "Findings of 29 values are accepted by --ignore: counted, without effect on the exit code." in done.stdout
     assert run("scan", REWRITTEN, "--ignore", tmp_path / "nosuch.yaml").returncode == 2

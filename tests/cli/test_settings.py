@@ -119,6 +119,21 @@ def test_other_commands_say_it_before_they_run(tmp_path: Path) -> None:
     assert "etcd-auditor: set by --expect (audit.toml)" in done.stderr
 
 
+def test_a_comparison_says_what_weakens_it_and_where_that_comes_from(tmp_path: Path) -> None:
+    config, report, page = (tmp_path / name for name in ("audit.toml", "r.json", "r.html"))
+    config.write_text("[diff]\nquick = true\naccept-partial = true\n")
+    pair = (MIGRATION / "3-rewritten.db", MIGRATION / "4-compacted.db")
+    done = run("diff", *pair, "--config", config, "--json", report, "--html", page)
+    weakened = "The result is weakened by --accept-partial (audit.toml), --quick (audit.toml)."
+    assert (done.returncode, done.stdout.splitlines()[1]) == (0, weakened)
+    document = json.loads(report.read_text())
+    assert document["settings"] == {"--quick": "audit.toml", "--accept-partial": "audit.toml"}
+    assert document["conclusion"][1] == weakened
+    assert weakened in page.read_text()
+    assert run("verify", report).returncode == 0
+    assert run("diff", *pair, "--quick").stdout.splitlines()[1] == "The result is weakened by --quick."
+
+
 def test_files_that_nothing_names_decide_nothing(tmp_path: Path) -> None:
     """An evidence folder, and a working directory, with every name that a configuration could have."""
     text = 'quick = true\naccept-partial = true\nfail-on = "critical"\n'

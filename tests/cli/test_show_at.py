@@ -51,6 +51,7 @@ def test_an_offset_inside_a_row_names_the_row() -> None:
 def test_an_offset_of_no_row_is_refused() -> None:
     done = run("show", EVIDENCE, "--at", "1")
     assert (done.returncode, "no row begins at offset 1" in done.stderr) == (2, True), done.stderr
+    assert "a row only with the keys" in done.stderr
 
 
 @pytest.mark.parametrize("options", [["payments/old0"], ["--json", "-"], ["--reveal", "--yes"]])

@@ -350,8 +350,7 @@ def test_every_form_and_content(tmp_path: Path) -> None:
     one_key = configuration(tmp_path / "one.json", provider("aesgcm", ("key1", KEY)), box, {"identity": {}})
     with_one = Options(encryption_configs=(one_key,))
     half = compare.compare(before, after, DiffOptions(with_one, with_one))
-    rows = dict(zip(half.columns["name"], half.columns["form"], strict=True))
-    assert rows["old-new-same"] == "unknown"
+    assert dict(zip(half.columns["name"], half.columns["form"], strict=True))["old-new-same"] == "unknown"
     assert (half.complete, half.exit_code(Severity.MEDIUM) != 0) == (False, True)
     # without keys the same name looks like the same key, and no content of what is encrypted is known
     blind = compare.compare(before, after, DiffOptions(ENCRYPTED, ENCRYPTED))

@@ -72,7 +72,7 @@ def test_a_finding_is_new_whatever_names_its_detail_quotes(tmp_path: Path) -> No
     rows = [row for row in fleet.table(tmp_path / "set", "findings") if row["finding"] == "known-key"]
     assert rows
     assert all("accepted-enc.yaml" in row["detail"] for row in rows)
-    before = {"findings": [], "clusters": {}}
+    before: dict[str, Any] = {"findings": [], "clusters": {}}
     report = ask(tmp_path / "set", before, as_of=NIGHT)
     assert report.new == len({(row["resource"], row["namespace"], row["name"]) for row in rows})
 
@@ -187,7 +187,7 @@ def test_retention_is_one_rule(tmp_path: Path) -> None:
 
 
 def _is_key2(row: dict[str, Any]) -> bool:
-    return row["provider"] == "aescbc" and row["key_name"] == "key2"
+    return (row["provider"], row["key_name"]) == ("aescbc", "key2")
 
 
 def test_a_migration_counts_missing_backups_from_its_day(tmp_path: Path) -> None:

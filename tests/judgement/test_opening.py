@@ -187,6 +187,14 @@ def test_a_compromised_key_that_cannot_be_tried_is_no_pass() -> None:
         assert run("scan", path, "--compromised-key", nameless).returncode == 2
 
 
+@pytest.mark.parametrize(("name", "said"), [("vualt", True), ("legacy", True), ("vault", False)])
+def test_a_current_kek_of_a_kms_that_no_value_names_is_said(name: str, said: bool) -> None:
+    path = PROVIDERS / "2-kek-rotated.db"
+    config = path.with_suffix(".encryption.json")
+    done = run("scan", path, "--encryption-config", config, "--current-kek", f"{name}=kek-c")
+    assert (f"--current-kek {name}: no value of KMS v2 names it" in done.stdout) is said
+
+
 def _leftovers(made: auditor.Audit) -> int:
     rows = made.inventory
     return int(((rows.key_name == "key1") & (rows.place != "latest")).sum())

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -87,6 +88,26 @@ def test_a_true_report(form: str, options: list[str | Path], keys: tuple[str | P
     assert "figures are those of another audit" in done.stdout
     assert (form == "html") == ("parts of the page are what this evidence makes" in done.stdout)
     assert "Hashes show a change" not in done.stdout
+
+
+@pytest.mark.parametrize("form", ["json", "html"])
+def test_options_that_were_set_elsewhere_are_those_of_the_report(form: str, tmp_path: Path) -> None:
+    path = tmp_path / f"r.{form}"
+    run("scan", EVIDENCE, f"--{form}", path, ETCD_AUDITOR_FAIL_ON="critical")
+    done = again(path, EVIDENCE)
+    assert (done.returncode, "DIFFERS" in done.stdout) == (0, False), done.stdout + done.stderr
+
+
+def test_a_report_of_what_came_through_a_pipe_is_held_to_the_file(tmp_path: Path) -> None:
+    path, pipe = tmp_path / "r.json", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["sh", "-c", 'cat "$0" > "$1"', EVIDENCE, pipe]):
+        run("scan", pipe, "--json", path)
+    assert any("into a private file" in note for note in json.loads(path.read_text())["notes"])
+    done = again(path, EVIDENCE)
+    assert (done.returncode, "DIFFERS" in done.stdout) == (0, False), done.stdout + done.stderr
+    done = again(path, "-")
+    assert (done.returncode, "comes through a pipe comes once: give a file" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("audited", ["folder", "file"])
@@ -233,6 +254,11 @@ def test_a_report_names_no_server_that_is_called(tmp_path: Path) -> None:
 def test_reports_of_an_older_format() -> None:
     done = run("verify", FIXTURES / "reports-0.1.0" / "report.json", EVIDENCE, "--again")
     assert (done.returncode, "scan the evidence with it as --baseline" in done.stdout) == (1, True)
+
+
+def test_a_report_of_several_items_wants_them_all(tmp_path: Path) -> None:
+    done = run("verify", report(tmp_path, PLAINTEXT, DEFRAGMENTED), PLAINTEXT)
+    assert (done.returncode, "is a report of 2 evidence items: give them all" in done.stderr) == (2, True)
 
 
 def test_usage(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_its_ignore_file_says_what_fits_no_row_any_more(tmp_path: Path) -> None:
     text = " ".join(done.stdout.split())
     assert "Note: ignore.yaml: accepted[0] fits no finding." in text
     assert "accepted[1]" not in text
-    assert "15 findings are accepted by --ignore" in text
+    assert "Findings of 15 values are accepted by --ignore" in text
 
 
 def test_it_is_a_baseline(reports: Path, tmp_path: Path) -> None:

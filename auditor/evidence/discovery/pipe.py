@@ -15,6 +15,8 @@ from auditor.options import Options
 if TYPE_CHECKING:
     from auditor.evidence.file import EvidenceFile
 
+SPOOLED = "into a private file without a name"
+"""How the note on such an origin ends."""
 BLOCK = 1 << 20
 """Bytes of a read."""
 
@@ -37,7 +39,7 @@ def spool(path: str, options: Options) -> "tuple[EvidenceFile, list[str]]":
     if not extracted.size:
         extracted.close()
         raise UnreadableEvidence(f"{name} is empty: nothing came through it")
-    note = f"read from {name}, {extracted.size:,} bytes, into a private file without a name"
+    note = f"read from {name}, {extracted.size:,} bytes, {SPOOLED}"
     return extracted.open(name.rpartition("/")[2]), [note]
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from auditor.fleet.dataset import LISTING, LISTING_SCHEMA, TableFile
+from auditor.fleet.dataset import LISTING, LISTING_SCHEMA
 from auditor.fleet.errors import DataSetError
 from auditor.fleet.folder import DataSetFolder
+from auditor.fleet.manifest import TableFile
 from auditor.fleet.schema import TABLES
 
 GROWN = frozenset({"backups", "keys"})

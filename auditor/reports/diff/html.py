@@ -100,12 +100,14 @@ def _rows(comparison: Comparison) -> Mapping[str, Sequence[Cell]]:
 
 
 def _facts(comparison: Comparison) -> list[tuple[str, str]]:
+    origins = comparison.after.run.origins
     return [
         ("Before", words.side(comparison.before)),
         ("After", words.side(comparison.after)),
         ("Cluster", words.cluster(comparison)),
         ("Policy of AFTER", comparison.after.policy),
         ("Run", f"etcd-auditor {comparison.after.run.version}, {comparison.after.run.started}"),
+        *([("Settings", ", ".join(f"{name} ({origin})" for name, origin in origins))] if origins else []),
     ]
 
 

@@ -57,6 +57,7 @@ def document(comparison: Comparison, fail_on: Severity) -> dict[str, Any]:
         },
         "not_examined": [json_sections.unexamined(part) for part in comparison.unexamined],
         "notes": list(comparison.notes),
+        **({"settings": dict(comparison.after.run.origins)} if comparison.after.run.origins else {}),
         **json_sections.calls_made((*comparison.before.run.kms, *comparison.after.run.kms)),
         "columns": COLUMNS,
         "objects": [

@@ -5,6 +5,7 @@ from auditor.diff.objects import Content, FormChange
 from auditor.model.audit import Audit
 from auditor.model.evidence import Evidence
 from auditor.model.vocabulary import Place, Severity, Verdict
+from auditor.reports.verdict import connecting, weakening
 from auditor.reports.words import label, plural
 from auditor.text import hex_id
 
@@ -23,11 +24,13 @@ def verdict(comparison: Comparison, fail_on: Severity) -> list[str]:
         head = f"ACCEPTED FINDINGS: {plural(accepted, 'finding')} of AFTER, accepted by --fail-on {fail_on.label}"
     else:
         head = "NO FINDINGS in what was examined of AFTER: as expected"
-    return [f"{head} (exit {comparison.exit_code(fail_on)})", *_weakening(fail_on), _story(comparison)]
+    return [f"{head} (exit {comparison.exit_code(fail_on)})", *_limits(comparison, fail_on), _story(comparison)]
 
 
-def _weakening(fail_on: Severity) -> list[str]:
-    return [f"The result is weakened by --fail-on {fail_on.label}."] if fail_on > Severity.MEDIUM else []
+def _limits(comparison: Comparison, fail_on: Severity) -> list[str]:
+    """The options that weaken the result, and those set elsewhere that connect to something."""
+    weak, dialled = weakening(comparison.after, fail_on), connecting(comparison.after)
+    return [f"The result is weakened by {weak}."] * bool(weak) + [f"Connections are made by {dialled}."] * bool(dialled)
 
 
 def _wrong(comparison: Comparison, fail_on: Severity) -> list[str]:
