@@ -154,8 +154,9 @@ def restrict(context: Context) -> Section:
         sentences.append(f"{plural(held, 'backup')} of them locked in the store, or under a legal hold.")
     objects = [each for each in context.about.get("beside", ()) if each["labels"] or each["tokens"]]
     if objects:
+        hold = "holds" if len(objects) == 1 else "hold"
         sentences.append(
-            f"{plural(len(objects), 'object')} of the sources hold keys: whoever holds both reads what they decrypt."
+            f"{plural(len(objects), 'object')} of the sources {hold} keys: whoever has both reads what they decrypt."
         )
     header = (
         *("cluster", "backup", "taken", "readable values", "credentials current today"),
