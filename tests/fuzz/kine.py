@@ -10,7 +10,7 @@ import random
 import sqlite3
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -182,7 +182,7 @@ def _filled(folder: Path, rows: list[tuple[object, ...]], schema: list[str], *, 
 
 def _rows(folder: Path) -> tuple[list[tuple[object, ...]], list[str]]:
     """The newest row of each of KEPT names, and the schema, as SQLite shows them."""
-    with sqlite3.connect(kine_stages.unpack(STAGE, folder) / "state.db") as connection:
+    with closing(sqlite3.connect(kine_stages.unpack(STAGE, folder) / "state.db")) as connection:
         names = "SELECT MAX(id) FROM kine GROUP BY name"
         kept = f"SELECT {COLUMNS} FROM kine WHERE id IN ({names}) AND deleted = 0"
         secrets = connection.execute(f"{kept} AND name LIKE '/registry/secrets/%' AND length(value) < 2000").fetchall()
