@@ -91,7 +91,7 @@ class Backup:
     @property
     def kept(self) -> str:
         """The URL as the data set has it: of a web server's without user, password and signature."""
-        return told(self.url)
+        return public_url(self.url)
 
     @property
     def name(self) -> str:
@@ -118,7 +118,7 @@ class Backup:
         return hashlib.sha256(encode(f"{self.content}\0{settings}")).hexdigest()[:ID]
 
 
-def told(url: str) -> str:
+def public_url(url: str) -> str:
     """A path or URL without what may be secret in it."""
     return remote.shown(url) if url.partition("://")[0] in remote.WEB else url
 

@@ -31,6 +31,8 @@ LARGEST = 4 << 20
 """Bytes of the file."""
 UNKNOWN, SEVERAL = "unknown", "several"
 """Clusters of backups that show none, and of those that show more than one."""
+STRAYS = frozenset({UNKNOWN, SEVERAL})
+"""Both: of these backups each is alone."""
 _LISTS = {
     "encryption-config": "encryption_configs",
     "kms-plugin": "kms_plugins",
@@ -104,7 +106,7 @@ class Clusters:
 
         One that shows another cluster's uid than its path says is of none. uid: as the column `cluster` has it.
         """
-        if uid in {UNKNOWN, SEVERAL}:
+        if uid in STRAYS:
             return by_url
         if (by_uid := self.of_uid(uid)) is not None:
             return by_uid
@@ -134,7 +136,7 @@ def read(path: str) -> Clusters:
     tables = document.get("cluster")
     if not isinstance(tables, dict) or not tables or set(document) != {"cluster"}:
         raise UsageError(f"--clusters {shown(path)}: expected one table `cluster` with a table for each cluster")
-    if nameless := [name for name in tables if not name.strip() or name in {UNKNOWN, SEVERAL}]:
+    if nameless := [name for name in tables if not name.strip() or name in STRAYS]:
         raise UsageError(
             f"--clusters {shown(path)}: a cluster cannot be named {shown(nameless[0])!r}: name it otherwise"
         )

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from auditor.errors import UsageError
 from auditor.fleet import engine, key_objects, listing, lock, places, tables
-from auditor.fleet.backup import Backup, State, told
+from auditor.fleet.backup import Backup, State, public_url
 from auditor.fleet.dataset import PROBES, DataSet, Known
 from auditor.fleet.engine import Engine
 from auditor.fleet.folder import DataSetFolder
@@ -219,7 +219,7 @@ def _save_listing(
     look = request.look
     about = {
         "listed": moment(datetime.now(UTC).timestamp()),
-        "sources": [tables.legible(told(source)) for source in request.sources],
+        "sources": [tables.legible(public_url(source)) for source in request.sources],
         "first_look": [look.since, look.sample, look.newest] if look.partial else [],
         "unversioned": list(listed.unversioned),
         "earlier_versions": listed.earlier,

@@ -34,11 +34,7 @@ def known(folder: Path, text: str) -> Clusters:
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data set of one migration, a stage a day, under its last configuration."""
-    top = tmp_path_factory.mktemp("migrated")
-    fleet.migration(top / "backups")
-    options = Options(encryption_configs=(str(ROTATED),))
-    fleet.run(fleet.request(top / "backups", top / "set", fleet.key(top), options=options))
-    return top / "set"
+    return fleet.migrated(tmp_path_factory.mktemp("migrated"), ROTATED)
 
 
 @pytest.mark.parametrize(

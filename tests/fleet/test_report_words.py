@@ -15,7 +15,6 @@ from auditor.fleet.report import build, statement, write
 from auditor.fleet.report.context import Context, Questions
 from auditor.fleet.report.migration import Target
 from auditor.fleet.report.model import Answer
-from auditor.options import Options
 from tests.fleet.test_report import ask, section
 from tests.helpers import fleet
 from tests.helpers.fixtures import MIGRATION
@@ -28,11 +27,7 @@ NOTHING_BEFORE: dict[str, Any] = {"findings": [], "clusters": {}}
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data set of one migration, a stage a day; by the last configuration the last two stages have no findings."""
-    top = tmp_path_factory.mktemp("migrated")
-    fleet.migration(top / "backups")
-    options = Options(encryption_configs=(str(ROTATED),))
-    fleet.run(fleet.request(top / "backups", top / "set", fleet.key(top), options=options))
-    return top / "set"
+    return fleet.migrated(tmp_path_factory.mktemp("migrated"), ROTATED)
 
 
 CASES: list[tuple[dict[str, Any], str, str, int]] = [

@@ -40,6 +40,13 @@ def migration(folder: Path, first: int = 1) -> Path:
     return folder
 
 
+def migrated(top: Path, config: Path) -> Path:
+    """The data set of one migration, examined under one configuration."""
+    options = Options(encryption_configs=(str(config),))
+    run(request(migration(top / "backups"), top / "set", key(top), options=options))
+    return top / "set"
+
+
 def request(source: Path | str, dataset: Path | str, key: str = "", **more: Any) -> FleetScan:
     """A scan of one source, in this process, with or without a key of value ids."""
     settings = Settings(

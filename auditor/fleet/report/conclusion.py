@@ -16,7 +16,7 @@ FROM population WHERE state = 'examined'"""
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What was found, in sentences without an end."""
+    """What the report comes to, in sentences without an end."""
 
     severe: int
     """Backups inside the retention with a finding of --fail-on or above."""
@@ -63,16 +63,16 @@ def conclude(context: Context, new: int | None, incomplete: str) -> Conclusion:
     return Conclusion(severe, tuple(findings), tuple(filter(None, standing)), head)
 
 
-def section(found: Conclusion, open_questions: tuple[str, ...]) -> Section:
+def section(verdict: Conclusion, open_questions: tuple[str, ...]) -> Section:
     """The first section; its first sentence is the first line of every format."""
     questions = plural(len(open_questions), "open question")
-    standing = "; ".join(found.standing)
-    if found.findings:
-        first = f"FINDINGS: {'; '.join(found.findings)}"
+    standing = "; ".join(verdict.standing)
+    if verdict.findings:
+        first = f"FINDINGS: {'; '.join(verdict.findings)}"
         first += f", and inconclusive: {questions}" if open_questions else ""
     elif open_questions:
         first = f"INCONCLUSIVE: {questions}{f'; {standing}' if standing else ', and no finding in what was examined'}"
     else:
-        first = f"{found.head}: {standing}" if standing else found.head
-    answer = Answer.FINDINGS if found.findings else Answer.UNKNOWN if open_questions else Answer.NONE
+        first = f"{verdict.head}: {standing}" if standing else verdict.head
+    answer = Answer.FINDINGS if verdict.findings else Answer.UNKNOWN if open_questions else Answer.NONE
     return Section("conclusion", "Conclusion", answer, (first, *(f"Open: {each}" for each in open_questions)))

@@ -1,8 +1,8 @@
 """What stops the leak: clusters whose newest backup has readable current values, or is written in two ways."""
 
+from auditor.fleet.clusters import STRAYS
 from auditor.fleet.report.context import Context, day
 from auditor.fleet.report.model import Answer, Cells, Grid, Section
-from auditor.fleet.tables import SEVERAL, UNKNOWN
 from auditor.text import plural
 
 _WRITERS = """
@@ -48,8 +48,8 @@ def section(context: Context) -> Section:
 
 def _clusters(rows: list[Cells]) -> str:
     """The clusters of rows, and the backups of no known one, each of which stands for itself."""
-    named = plural(len({row[0] for row in rows if row[0] not in {UNKNOWN, SEVERAL}}), "cluster")
-    alone = sum(row[0] in {UNKNOWN, SEVERAL} for row in rows)
+    named = plural(len({row[0] for row in rows if row[0] not in STRAYS}), "cluster")
+    alone = sum(row[0] in STRAYS for row in rows)
     return f"{named}, and {plural(alone, 'backup')} of no known one" if alone else named
 
 

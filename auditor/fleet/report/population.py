@@ -1,8 +1,8 @@
 """The population: what was expected, met, examined and not, of each cluster."""
 
+from auditor.fleet.clusters import STRAYS
 from auditor.fleet.report.context import Context, day
 from auditor.fleet.report.model import Answer, Cells, Grid, Section
-from auditor.fleet.tables import SEVERAL, UNKNOWN
 from auditor.text import moment, plural, shown
 
 ELSEWHERE = "Not examined: replicas, other accounts, soft-deleted objects, volume snapshots, Velero, tapes."
@@ -12,8 +12,6 @@ HEADER = (
     *("missing", "newest examined", "age in hours", "listed"),
 )
 HOURS = 3600
-STRAYS = frozenset({UNKNOWN, SEVERAL})
-"""What stands for the cluster of backups of no known one: each of them is alone."""
 
 
 def missing(context: Context, begin: int = 0) -> dict[str, int]:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from auditor.errors import UsageError
+from auditor.fleet.clusters import STRAYS
 from auditor.fleet.report.context import SEVERITIES, Context
 from auditor.fleet.report.model import Answer, Cells, Grid, Section
-from auditor.fleet.report.population import STRAYS
 from auditor.text import plural, shown
 
 MOST_CHANGES = 20
