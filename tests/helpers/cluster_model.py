@@ -372,7 +372,7 @@ def untrue(world: World, notes: Path) -> list[str]:
             case "proof":
                 good = any(each[0] == words[3] and each[2] == int(words[4]) for each in known)
             case _:
-                good = words[0] in {"preserved", "verified", "rewritten", "again", "compacting"}
+                good = words[0] in {"preserved", "verified", "rewritten", "gone", "again", "compacting"}
         if not good:
             odd.append(line)
     return odd

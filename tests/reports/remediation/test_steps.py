@@ -217,6 +217,13 @@ def test_what_was_deleted_since_is_no_failure(migration: Migration) -> None:
     assert (code, migration.plain) == (0, []), said
     assert "gone: secrets ns s003" in said
     assert not any("s003" in line for line in migration.notes)
+    # it is as gone in the next run: what was compacted since is done
+    step = {"COMPACT": "yes", "PRESERVED": str(migration.evidence), **migration.live}
+    assert migration.run(**step)[0] == 0
+    code, said = migration.apply()
+    assert (code, "0 rewritten now, 1 gone" in said) == (0, True), said
+    code, said = migration.run(**step)
+    assert (code, "compaction: done before" in said) == (0, True), said
 
 
 @pytest.mark.night

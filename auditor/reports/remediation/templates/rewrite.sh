@@ -216,8 +216,11 @@ rewrite() {
     verify || ended=$?
   fi
   [ "$ended" = 0 ] || exit "$ended"
-  # where nothing was to be done, the steps after it are as done as they were
-  if [ "$EA_DONE$EA_GONE$EA_WROTE" != 000 ] || ! noted rewritten > /dev/null; then note rewritten all; fi
+  # where nothing was to be done, the steps after it are as done as they were; what is gone is seen anew in each run
+  if [ "$EA_DONE$EA_WROTE" != 00 ] || [ "$(noted gone)" != "$EA_GONE" ] || ! noted rewritten > /dev/null || ! all_rewritten; then
+    note gone "$EA_GONE"
+    note rewritten all
+  fi
 }
 
 # rewritten: every object, and the counts; ends here where one failed
