@@ -142,6 +142,14 @@ class Session:
             except errors.SetBack as error:
                 self._forget(error)
                 revision = self._patiently(read)
+        if self.tracker.contradicts(
+            forms
+        ):  # its revision and term may be as high: restored, and ahead of what was read
+            older = (
+                f"{self.endpoints}: the store was set back, as by restoring a backup: values are older than they were"
+            )
+            self._forget(errors.SetBack(older))
+            self._follower.cluster.reached(revision)
         first = not self.tracker.revision
         self.tracker.replace(forms, revision, None if first else self._clock())
         self.reads += 1

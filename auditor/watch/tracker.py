@@ -23,6 +23,11 @@ class StoredForm:
     opened: Opened
     """The outcome of the supplied keys."""
 
+    @property
+    def written(self) -> tuple[Provider, str, str]:
+        """What of it is the value's own, whatever keys are supplied."""
+        return self.provider, self.key_name, self.kek_id
+
 
 @dataclass(slots=True)
 class Entry:
@@ -56,6 +61,8 @@ class Tracker:
         """
         self.entries: dict[bytes, Entry] = {}
         self.revision = 0
+        self._complete = 0
+        """The revision of the last read of every key: what it did not show is written later."""
         self._keks = dict(keks)
         self._presume = presume
         self._newest: dict[tuple[Provider, str], tuple[int, str]] = {}
@@ -71,6 +78,16 @@ class Tracker:
         """The finding of a form that does not conform."""
         return form.findings or "stale-kek"
 
+    def contradicts(self, snapshot: Mapping[bytes, tuple[StoredForm, int]]) -> bool:
+        """Whether a read of every key cannot be of the store that was followed: a backup was restored in between.
+
+        A revision never gets lower, and what is written at one stays as it is.
+
+        Args:
+            snapshot: Form and mod revision of every key.
+        """
+        return any(self._is_contrary(key, form, revision) for key, (form, revision) in snapshot.items())
+
     def replace(self, snapshot: Mapping[bytes, tuple[StoredForm, int]], revision: int, now: float | None) -> None:
         """Apply a read of every key: a key that is missing in it was deleted.
 
@@ -85,6 +102,7 @@ class Tracker:
             if key not in snapshot and entry.form is not None and entry.revision <= revision:
                 entry.form, entry.revision, entry.changed = None, revision, now
         self.revision = max(self.revision, revision)
+        self._complete = max(self._complete, revision)
         self._count(self.entries.values())
 
     def apply(self, changes: Iterable[tuple[bytes, StoredForm | None, int]], now: float) -> None:
@@ -99,6 +117,15 @@ class Tracker:
             self.revision = max(self.revision, revision)
         # where the presumed KEK is another one now, what conformed does not any more
         self._count(entries if before == self._newest else self.entries.values())
+
+    def _is_contrary(self, key: bytes, form: StoredForm, revision: int) -> bool:
+        entry = self.entries.get(key)
+        if entry is None:
+            return revision <= self._complete
+        if revision != entry.revision:
+            return revision < entry.revision
+        # what the keys make of it may differ: a KMS is away for a moment
+        return entry.form is None or entry.form.written != form.written
 
     def _put(self, key: bytes, form: StoredForm | None, revision: int, now: float | None) -> None:
         entry = self.entries.get(key)

@@ -426,6 +426,31 @@ def test_a_store_that_was_set_back_is_counted_anew(tmp_path: Path, *, reading: b
         assert not session.progress().created_otherwise
 
 
+def test_a_restored_store_that_is_ahead_of_the_one_before_is_counted_anew(tmp_path: Path) -> None:
+    """Neither revision nor term falls, as after `snapshot restore --bump-revision`; the values do."""
+    messages: list[str] = []
+    peers = {"t": f"http://127.0.0.1:{free_ports(1)[0]}"}
+    old = Etcd(tmp_path / "one", peers=peers)
+    for number in fill(old, 10)[1:]:
+        old.put(name(number), NEW)
+    with Proxy(old.endpoint) as proxy, Session(access(proxy.endpoint), KEY1, messages.append) as session:
+        session.follow()
+        until(lambda: any("watching" in text for text in messages), session)
+        assert numbers(session) == (1, 1, 0, 0, 10)
+        old.stop()
+        with Etcd(tmp_path / "two", peers=peers) as new:
+            fill(new, 10)
+            while new.put(b"/bump", b"") < 2 * session.tracker.revision:
+                pass
+            proxy.target = new.endpoint
+            proxy.cut()
+            new.put(name(0), NEW)
+            until(lambda: not session.progress().all.remaining, session)
+            assert not session.confirm()
+            assert numbers(session) == (9, 9, 0, 0, 10)
+        assert any("values are older than they were: counted anew" in text for text in messages)
+
+
 @pytest.mark.parametrize("reading", [True, False], ids=["reading", "watching"])
 def test_another_cluster_behind_the_same_endpoint_is_refused(tmp_path: Path, *, reading: bool) -> None:
     messages: list[str] = []

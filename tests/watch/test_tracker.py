@@ -1,6 +1,6 @@
 """The map that a watch keeps: whatever is applied twice, late or in pieces, the numbers are those of a plain model."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,7 +82,9 @@ def test_the_numbers_add_up_at_every_step(
         tracker.apply(events[again : done + size], 1.0)
         done = min(done + size, len(events))
         if data.draw(st.booleans()):
-            tracker.replace({key: (form, now[key]) for key, form in model.forms.items()}, revision + done, 1.0)
+            whole = {key: (form, now[key]) for key, form in model.forms.items()}
+            assert not tracker.contradicts(whole)
+            tracker.replace(whole, revision + done, 1.0)
         assert numbers(progress_of(tracker)) == model.numbers()
         assert tracker.revision == revision + done
 
@@ -101,12 +103,28 @@ def test_what_was_missed_is_made_up_for_by_reading_again(
     for number, (key, form) in enumerate(script, 2):
         model.change(key, form)
         now[key] = number
-    tracker.replace({key: (form, now[key]) for key, form in model.forms.items()}, len(script) + 2, 5.0)
+    whole = {key: (form, now[key]) for key, form in model.forms.items()}
+    assert not tracker.contradicts(whole)
+    tracker.replace(whole, len(script) + 2, 5.0)
     total, remaining, rewritten, deleted, present = numbers(progress_of(tracker))
     assert (remaining, present) == (model.numbers()[1], model.numbers()[4])
     assert total == len(counted | {key for key, form in model.forms.items() if form is OLD})
     assert deleted == len(counted - model.forms.keys())
     assert rewritten == total - remaining - deleted
+
+
+def test_what_no_store_shows_after_what_was_read_contradicts_it() -> None:
+    tracker = Tracker({})
+    tracker.replace({KEYS[0]: (OLD, 5), KEYS[1]: (NEW, 6)}, 9, None)
+    tracker.apply([(KEYS[0], NEW, 12), (KEYS[1], None, 13)], 1.0)
+    for later in ({KEYS[0]: (NEW, 12)}, {KEYS[0]: (OLD, 14), KEYS[1]: (NEW, 15), KEYS[2]: (OLD, 10)}, {}):
+        assert not tracker.contradicts(later)
+    assert tracker.contradicts({KEYS[0]: (OLD, 5)})  # before it was rewritten
+    assert tracker.contradicts({KEYS[0]: (OLD, 12)})  # another value at the same revision
+    assert tracker.contradicts({KEYS[1]: (NEW, 6)})  # before it was deleted
+    assert tracker.contradicts({KEYS[2]: (OLD, 8)})  # of a revision at which it was not there
+    # the keys open it no more: the value is the same
+    assert not tracker.contradicts({KEYS[0]: (replace(NEW, findings="unopened", opened=Opened.NOT_TRIED), 12)})
 
 
 def test_a_kek_that_takes_over_makes_the_others_remain() -> None:
