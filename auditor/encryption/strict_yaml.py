@@ -10,13 +10,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from auditor.encryption import strict_json
 from auditor.encryption.go_values import NULL, NULLS, TEXT, TYPED, Unquoted, joined, plain, tagged
+from auditor.encryption.strict_json import DEEPEST, MOST_EVENTS
 from auditor.errors import AuditorError
 
 LARGEST = 1 << 20
-MOST_EVENTS = 20_000
-"""Scalars, and beginnings and ends of lists and objects: some 3,000 keys of an EncryptionConfiguration."""
-DEEPEST = 32
 MERGE = "<<"
 REFUSES = "; kube-apiserver refuses it, so that another configuration is in force"
 MOST_NOTES = 5
@@ -59,7 +58,7 @@ class Reader:
             wide = raw[:2] in {b"\xff\xfe", b"\xfe\xff"}
             text = raw.decode("utf-16" if wide else "utf-8")
             if not wide and text.lstrip().startswith("{"):
-                return self._json(text)
+                return strict_json.document(text, self)
             return _Tree(self).document(yaml.parse(text, Loader=loader))
         except yaml.MarkedYAMLError as error:
             where = _where(error.problem_mark or error.context_mark)
@@ -70,44 +69,16 @@ class Reader:
             where = ""
         return self.fail(where, "neither YAML nor JSON")
 
+    def repeat(self, path: str, *, ambiguous: bool = False) -> None:
+        """Note a field that stands twice, or fail. ambiguous: whether the last alone is not what counts."""
+        if ambiguous or not self.as_kubernetes:
+            self.fail(path, "a field that stands twice")
+        where = path or "the document"
+        self.note(f"{where}: a field that stands twice: the last counts up to Kubernetes 1.30, refused since 1.31")
+
     @property
     def _refuses(self) -> str:
         return REFUSES if self.as_kubernetes else ""
-
-    def _json(self, text: str) -> Any:
-        """The document of a JSON text."""
-
-        def constant(_: str) -> None:
-            raise ValueError
-
-        def fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-            if len(mapping := dict(pairs)) < len(pairs):
-                self.fail("", "a field that stands twice")
-            return mapping
-
-        document = json.loads(
-            text, parse_int=Unquoted, parse_float=Unquoted, parse_constant=constant, object_pairs_hook=fields
-        )
-        left = MOST_EVENTS
-
-        def value(part: Any, depth: int) -> Any:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                self.fail("", f"too many parts: no {self.kind}")
-            if depth > DEEPEST:
-                self.fail("", f"nested deeper than {DEEPEST}")
-            if isinstance(part, dict):
-                left -= len(part) + 1
-                return {joined(name): value(inner, depth + 1) for name, inner in part.items() if inner is not None}
-            if isinstance(part, list):
-                left -= 1
-                return [value(inner, depth + 1) for inner in part]
-            if isinstance(part, bool):
-                return Unquoted("true" if part else "false")
-            return part if part is None or isinstance(part, Unquoted) else joined(part)
-
-        return value(document, 0)
 
     def mapping(self, value: Any, path: str, fields: set[str]) -> dict[str, Any]:
         """The value as an object.
@@ -234,7 +205,7 @@ class _Tree:
             merge = self._reader.as_kubernetes and getattr(event, "value", "") == MERGE and not event.style
             where = _where(event.start_mark)
             if not isinstance(event, yaml.ScalarEvent | yaml.AliasEvent):
-                self._reader.fail(where, "a field that is no text, or that stands twice")
+                self._reader.fail(where, "a field that is no text")
             name = self._value(events, event, depth + 1) if isinstance(event, yaml.AliasEvent) else None
             if isinstance(event, yaml.ScalarEvent):
                 name = self._text(event)
@@ -246,12 +217,15 @@ class _Tree:
                 merged = value if isinstance(value, list) else [value]
                 if not all(isinstance(part, dict) for part in merged):
                     self._reader.fail(where, "a merge of something that is no object")
-                entries = [entry for part in merged for entry in part.items()]
+                # of several the first counts (goyaml.v2/decode.go, merge())
+                entries = [entry for part in reversed(merged) for entry in part.items()]
             else:
                 entries = [(name, value)]
             for field, part in entries:
-                if not isinstance(field, str) or field in fields:
-                    self._reader.fail(where, "a field that is no text, or that stands twice")
+                if not isinstance(field, str):
+                    self._reader.fail(where, "a field that is no text")
+                if field in fields:
+                    self._reader.repeat(where)
                 fields[field] = part
         return {name: value for name, value in fields.items() if value is not None}  # as Go: null is absent
 

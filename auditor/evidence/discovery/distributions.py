@@ -31,7 +31,7 @@ _CONTENT = {
     "safe_guard": ("Gardener's etcd-backup-restore", re.compile(rb"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\n?){1,2}")),
 }
 _REVISION = "revision.json"
-_REVISION_FIELDS = {"clusterId", "raftIndex", "maxRaftTerm", "created"}
+_REVISION_FIELDS = {"clusterId", "raftIndex", "maxRaftIndex", "created"}
 
 
 def owner(entry: Path) -> str:

@@ -287,7 +287,7 @@ def test_a_log_that_is_empty_or_put_aside_is_a_gap(tmp_path: Path) -> None:
 OWN = {
     "name": b"node1-1a2b3c4d",
     "config": b"advertise-client-urls: https://10.0.0.1:2379\nname: node1-1a2b3c4d\nclient-transport:\n  ca: /a\n",
-    "revision.json": b'{"clusterId":1,"raftIndex":{"https://10.0.0.1:2379":12},"maxRaftTerm":3,"created":"2026-01-01"}',
+    "revision.json": b'{"clusterId":1,"raftIndex":{"https://10.0.0.1:2379":12},"maxRaftIndex":12,"created":"2026-01-01"}',
     "member_id": b"8e9e05c52164694d\n",
     "joined-10.0.0.1": b"",
     "tombstone": b"",
