@@ -89,6 +89,11 @@ def evidence(whole: Evidence) -> dict[str, Any]:
     }
 
 
+def files(whole: Evidence) -> list[dict[str, Any]]:
+    """The files of the evidence that were read, for the report of another command."""
+    return [{"name": file.name, "size": file.size, "sha256": file.sha256} for file in whole.sources]
+
+
 def exhibit(part: ExhibitSummary, fail_on: Severity) -> dict[str, Any]:
     return {
         "name": part.name,

@@ -164,6 +164,7 @@ def document(audit: Audit, code: int) -> dict[str, Any]:
         "name": audit.evidence.name,
         "exit_code": code,
         "evidence": audit.evidence.sha256,
+        "sources": json_sections.files(audit.evidence),
         "keys": entries(audit),
         **({"plugins": keks.plugins(audit)} if audit.plugins else {}),
         **json_sections.calls_made(audit.run.kms),

@@ -105,15 +105,37 @@ def evidence(
             yield same(side, f"its SHA-256 is that of {digests[sha256]}")
         else:
             yield differs(side, f"none of what was given has its SHA-256 {safe(sha256)}")
+    known = {sha256 for _, sha256 in sides}
+    for other in (name for sha256, name in digests.items() if sha256 not in known):
+        if _names_files(document):
+            yield differs(other, "is a file of this evidence, and not in the report")
+        else:
+            yield unchecked(other, "the report holds no SHA-256 of it")
 
 
 def _sides(document: dict[str, Any]) -> list[tuple[str, str]]:
-    """The name of each evidence item of a document, and its SHA-256."""
+    """The name of each file of the evidence items of a document, or of an item without any, and its SHA-256."""
     if document.get("format") == "etcd-auditor keys":
-        return [(safe(document.get("name")), str(document.get("evidence") or ""))]
-    pairs = [(side, document.get(side)) for side in ("before", "after")]
+        return _files(safe(document.get("name")), document, str(document.get("evidence") or ""))
+    parts = ((side, document.get(side)) for side in ("before", "after"))
     return [
-        (f"{side.upper()} ({safe(part.get('name'))})", str(part.get("sha256") or ""))
-        for side, part in pairs
+        file
+        for side, part in parts
         if isinstance(part, dict)
+        for file in _files(f"{side.upper()} ({safe(part.get('name'))})", part, str(part.get("sha256") or ""))
     ]
+
+
+def _files(item: str, document: dict[str, Any], sha256: str) -> list[tuple[str, str]]:
+    """The files of an item; earlier reports name its first alone, by the item's SHA-256."""
+    sources = document.get("sources")
+    if not isinstance(sources, list) or len(sources) < 2:
+        return [(item, sha256)]
+    files = [each for each in sources if isinstance(each, dict)]
+    return [(f"{item}, {safe(each.get('name'))}", str(each.get("sha256") or "")) for each in files]
+
+
+def _names_files(document: dict[str, Any]) -> bool:
+    """Whether it names every file of its evidence, as reports since the section `sources` do."""
+    items = [document] if "keys" in document else [document.get(side) for side in ("before", "after")]
+    return all("sources" in item for item in items if isinstance(item, dict))

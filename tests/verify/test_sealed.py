@@ -1,10 +1,12 @@
 """The JSON of diff and keys held to its own hashes, and the evidence to it."""
 
 import json
+import tarfile
 from pathlib import Path
 
 import pytest
 
+from auditor.reports import seals
 from tests.helpers.command import run
 from tests.helpers.fixtures import MIGRATION
 
@@ -38,6 +40,36 @@ def test_it_is_held_to_itself_and_to_its_evidence(
     assert "its SHA-256 is that of 7-rotated.db" in text
     code, text = verified(tmp_path, documents[name], MIGRATION / "1-plaintext.db")
     assert (code, "none of what was given has its SHA-256" in text) == (1, True)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_file_of_a_directory_is_held_to_it(name: str, tmp_path: Path) -> None:
+    """The log is evidence too: values of it stand in the report."""
+    with tarfile.open(MIGRATION / "data-dir.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    (directory,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    items = (SEVEN, directory) if name == "diff" else (directory,)
+    run(name, *items, "--json", tmp_path / "d.json")
+    document = json.loads((tmp_path / "d.json").read_text())
+    code, text = verified(tmp_path, document, *items)
+    assert (code, "member/wal/" in text) == (0, True), text
+    segment = next(directory.rglob("*.wal"))
+    with segment.open("r+b") as log:
+        log.seek(5000)
+        log.write(b"X")
+    code, text = verified(tmp_path, document, *items)
+    assert code == 1
+    assert f"{segment.name}: none of what was given has its SHA-256" in text.replace("  ", "")
+    # a report of an earlier version names the database alone
+    for part in (document, *(document.get(side) for side in ("before", "after"))):
+        if isinstance(part, dict):
+            part.pop("sources", None)
+    sections = {part: section for part, section in document.items() if part not in {"hashes", "objects"}}
+    hashes = document["hashes"] | seals.seal_sections(sections)
+    own = {part: value for part, value in hashes.items() if part != "own"}
+    document["hashes"] = own | {"own": seals.section(own)}
+    code, text = verified(tmp_path, document, *items)
+    assert (code, "NOT CHECKED" in text, "the report holds no SHA-256 of it" in text) == (1, True, True), text
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -91,6 +91,7 @@ def _side(audit: Audit) -> dict[str, Any]:
         "kind": evidence.description,
         "size": evidence.size,
         "sha256": evidence.sha256,
+        "sources": json_sections.files(evidence),
         "trailer": evidence.trailer.value,
         "changed": evidence.changed,
         "revision": evidence.backend.revision or None,
