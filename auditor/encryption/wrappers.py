@@ -24,12 +24,15 @@ _STATES = ("currentState", "desiredState")
 _CUSTOM = ("services", "kube-api", "secrets_encryption_config", "custom_config")
 _TRUE = frozenset({"true", "yes", "on", "y"})
 _KINDS = (
-    "AdmissionConfiguration AuthenticationConfiguration AuthorizationConfiguration Cluster ClusterConfiguration",
-    "ClusterRole Config ConfigMap ConfigMapList ControllerManagerConfig CronJob CustomResourceDefinition DaemonSet",
-    "Deployment EgressSelectorConfiguration EncryptionConfig EncryptionConfiguration HostedCluster HostedControlPlane",
-    "InitConfiguration Job JoinConfiguration KMSConfiguration KubeletConfiguration KubeProxyConfiguration List",
-    "Namespace Node Pod PodList Policy ResourceConfig Secret SecretList Service ServiceAccount StatefulSet",
-    "TracingConfiguration",
+    "APIServer AdmissionConfiguration Application AuthenticationConfiguration AuthorizationConfiguration Backup",
+    "Cluster ClusterClass ClusterConfiguration ClusterRole Config ConfigMap ConfigMapList ControllerManagerConfig",
+    "CronJob CustomResourceDefinition DaemonSet Deployment EgressSelectorConfiguration EncryptionConfig",
+    "EncryptionConfiguration Etcd ExternalSecret HelmChart HelmChartConfig HelmRelease HostedCluster",
+    "HostedControlPlane InitConfiguration Job JoinConfiguration KMSConfiguration KubeAPIServer",
+    "KubeProxyConfiguration KubeadmConfig KubeadmConfigTemplate KubeadmControlPlane KubeadmControlPlaneTemplate",
+    "KubeletConfiguration Kustomization List Machine MachineConfig MachineConfigPool MachineDeployment MachineSet",
+    "Namespace Node Pod PodList Policy RKE2Config RKE2ConfigTemplate RKE2ControlPlane ResourceConfig SealedSecret",
+    "Secret SecretList Service ServiceAccount Shoot StatefulSet Template TracingConfiguration",
 )
 _NAMED = frozenset(kind for kinds in _KINDS for kind in kinds.split())
 """Kinds that are named in a message: no other text of the file is."""

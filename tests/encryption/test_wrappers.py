@@ -88,6 +88,8 @@ def test_of_two_states_the_current_one_is_read() -> None:
         ({"apiVersion": "v1", "kind": "Secret", "data": {"a": MARKER}}, "a v1 Secret, and no field"),
         ({"apiVersion": "v1", "kind": "Pod"}, "a v1 Pod: expected"),
         ({"apiVersion": "v1", "kind": MARKER}, "an object of another kind: expected"),
+        ({"apiVersion": MARKER, "kind": "MachineConfig"}, "a MachineConfig of another version: expected"),
+        ({"apiVersion": MARKER, "kind": "KubeadmControlPlane"}, "a KubeadmControlPlane of another version: expected"),
         ({"apiVersion": MARKER, "kind": "EncryptionConfiguration"}, "an EncryptionConfiguration of another version"),
         ({MARKER: MARKER}, "a document without a kind"),
         ({"currentState": {}, "desiredState": {}}, "an RKE state, and neither"),
