@@ -193,8 +193,9 @@ class _Window:
 
 
 def _fetched(order: Order) -> int:
-    """Bytes that a backup takes on the scratch disk: a file of this machine is mapped where it lies."""
-    return order.backup.size if "://" in order.backup.url else 0
+    """Bytes that a backup takes on the scratch disk, or one that is read for its keys before: a file is mapped."""
+    every = (order.backup, *(each.backup for each in order.key_backups))
+    return max(each.size if "://" in each.url else 0 for each in every)
 
 
 def _rows(client: Any, window: _Window) -> Iterator[tuple[Order, Row]]:

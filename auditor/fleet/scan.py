@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from auditor.errors import UsageError
-from auditor.fleet import engine, key_objects, listing, lock, places, tables
+from auditor.fleet import engine, key_backups, key_objects, listing, lock, places, tables
 from auditor.fleet.backup import Backup, State, public_url
 from auditor.fleet.dataset import PROBES, DataSet, Known
 from auditor.fleet.engine import Engine
@@ -85,8 +85,8 @@ def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row
 
     Args:
         request: The scan.
-        begun: Called once, before the first backup.
-        done: Called with the row of every backup, once it is examined or given up.
+        begun: Called before the first backup, and again where some are examined again with keys of others.
+        done: Called with the row of every backup, each time that it is examined or given up.
 
     Raises:
         UsageError: A source cannot be listed, or the data set was begun with other keys.
@@ -107,22 +107,37 @@ def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row
         every = list(key_objects.backups(listed.backups, beside))
         chosen = request.look.choose(every, request.settings.clusters)
         orders = request.settings.orders(every)
-        _save_listing(data, request, orders.values(), {backup.url for backup in chosen}, (listed, beside))
+        rows, about = _listing(request, orders.values(), {backup.url for backup in chosen}, (listed, beside))
+
+        def save(*, keys_tried: bool) -> None:
+            holders = key_backups.objects(orders.values(), data.known())
+            data.save_listing(rows, {**about, "keys_tried": keys_tried}, [*beside, *holders])
+
+        save(keys_tried=False)  # what a run that is stopped before its second pass leaves is no pass
+        ordered = [orders[backup.url] for backup in chosen]
         known = data.known()
-        todo = [order for backup in chosen if _is_due(known.get((order := orders[backup.url]).id), order, request)]
-        begun(
-            Begun(
-                found=len(every),
-                chosen=len(chosen),
-                examined_before=len(chosen) - len(todo),
-                todo=len(todo),
-                size=sum(order.backup.size for order in todo),
-            )
-        )
+        todo = [order for order in ordered if _is_due(known.get(order.id), order, request)]
+        begun(_begun(len(every), ordered, todo))
         _examine(data, request, todo, done)
+        if again := key_backups.due(data, ordered, list(orders.values())):
+            begun(_begun(len(every), ordered, again))
+            _examine(data, request, again, done)
+        save(keys_tried=True)
         data.compact()
-        summary = _summary(data, [orders[backup.url].id for backup in chosen], len(every), len(todo))
+        newly = len({order.id for order in (*todo, *again)})
+        summary = _summary(data, [order.id for order in ordered], len(every), newly)
         return replace(summary, unversioned=listed.unversioned, first_look=request.look.partial)
+
+
+def _begun(found: int, ordered: Sequence[Order], todo: Sequence[Order]) -> Begun:
+    """What a pass has before it. ordered: what is chosen. todo: what of it is examined."""
+    return Begun(
+        found=found,
+        chosen=len(ordered),
+        examined_before=len(ordered) - len(todo),
+        todo=len(todo),
+        size=sum(order.backup.size for order in todo),
+    )
 
 
 def _begin(data: DataSet, request: FleetScan) -> None:
@@ -191,14 +206,13 @@ def _refuse_own(sources: Iterable[str], every: Iterable[Backup], folder: DataSet
         raise UsageError(f"{folder.shown} and a source lie inside each other: choose another place for the data set")
 
 
-def _save_listing(
-    data: DataSet,
-    request: FleetScan,
-    orders: Iterable[Order],
-    chosen: set[str],
-    met: tuple[Listing, Sequence[KeyObject]],
-) -> None:
-    """Say what the sources hold. chosen: URLs of what is examined. met: all of them, and small objects with keys."""
+def _listing(
+    request: FleetScan, orders: Iterable[Order], chosen: set[str], met: tuple[Listing, Sequence[KeyObject]]
+) -> tuple[list[Row], dict[str, object]]:
+    """What the sources hold: a row a backup, and facts of the run.
+
+    chosen: URLs of what is examined. met: all of them, and small objects with keys.
+    """
     listed, beside = met
     urls = {order.backup.url for order in orders}
     rows: list[Row] = []
@@ -217,7 +231,7 @@ def _save_listing(
             }
         )
     look = request.look
-    about = {
+    about: dict[str, object] = {
         "listed": moment(datetime.now(UTC).timestamp()),
         "sources": [tables.legible(public_url(source)) for source in request.sources],
         "first_look": [look.since, look.sample, look.newest] if look.partial else [],
@@ -233,7 +247,7 @@ def _save_listing(
             for each in request.settings.clusters.all
         ],
     }
-    data.save_listing(rows, about, beside)
+    return rows, about
 
 
 def _summary(data: DataSet, ids: Sequence[str], found: int, newly: int) -> Summary:

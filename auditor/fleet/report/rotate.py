@@ -180,5 +180,7 @@ def _beside(context: Context, objects: Sequence[dict[str, Any]]) -> Grid:
             place,
             f"the token in {place} decrypts",
         )
-        rows.append((place, ", ".join(each["labels"]), each["tokens"], count))
-    return Grid("beside", ("object", "keys", "server tokens", "backups with values that it decrypts"), rows)
+        kind = "backup" if each.get("backup") else "object"
+        rows.append((place, ", ".join(each["labels"]), each["tokens"], count, kind))
+    header = ("object", "keys", "server tokens", "backups with values that it decrypts", "kind")
+    return Grid("beside", header, rows)
