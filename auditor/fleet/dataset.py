@@ -57,7 +57,7 @@ class Known:
     """How it was judged and named: of Settings.applied()."""
     etcd_cluster: str
     held_keys: str
-    """Where keys lie readable in it: of ExposedKeys.document."""
+    """Where keys lie readable in it: of KeyGathering.document."""
     tried_keys: str
     """Digest of the keys of other backups that were tried on it."""
     tried_from: str

@@ -75,9 +75,14 @@ def due(data: DataSet, chosen: Sequence[Order], every: Sequence[Order]) -> list[
     return again
 
 
+def recorded(known: Known) -> bool:
+    """Whether a record of k3s lies in a backup, in which a token of another object may read further keys."""
+    return bool(json.loads(known.held_keys or "{}").get("recorded"))
+
+
 def _held(id_: str, known: Known) -> frozenset[HeldKey]:
     """The keys in a backup."""
-    places = json.loads(known.held_keys)["keys"] if known.held_keys else ()
+    places = json.loads(known.held_keys or "{}").get("keys", ())
     cluster = id_ if known.cluster in STRAYS else f"{known.cluster} {known.etcd_cluster}"
     return frozenset(HeldKey(cluster if revision >= 0 else id_, revision, label) for label, revision in places)
 

@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from auditor.encryption.configuration import ProviderEntry
 from auditor.errors import AuditorError, describe
 from auditor.evidence.discovery.remote import Unreachable
 from auditor.evidence.scratch import NoRoom
 from auditor.fleet.settings import KeyBackup, Settings
-from auditor.hunt.exposed_keys import exposed_keys
-from auditor.hunt.key_material import EvidenceKey
+from auditor.hunt.exposed_keys import ExposedKeys, exposed_keys
 from auditor.hunt.literal_search import MOST
 from auditor.hunt.neighbours import Neighbour, name
 from auditor.options import Options
@@ -28,32 +26,27 @@ TOO_MANY = f"more than {MOST:,} texts that may hold encryption keys: not all of 
 
 
 @dataclass(slots=True)
-class ExposedKeys:
+class KeyGathering:
     """The keys that whoever holds a backup reads in it, gathered while its judgements are at hand."""
 
     locations: Sequence[str]
     """Paths and URLs of the objects that lie with it, whose tokens open records of keys."""
-    keys: list[EvidenceKey] = field(default_factory=list, repr=False)
-    whole: bool = True
-    """Whether every text that may hold one was looked at."""
+    exposed: ExposedKeys = field(default_factory=ExposedKeys)
 
     def gather(self, judgement: "Judgement") -> None:
         """Add the keys of a judgement."""
-        reading = judgement.reading
-        keys, whole = exposed_keys(
-            judgement.criteria, judgement.store, reading.pages, reading.serves, tuple(self.locations)
-        )
-        self.keys += keys
-        self.whole = self.whole and whole
+        criteria, reading = judgement.criteria, judgement.reading
+        self.exposed += exposed_keys(criteria, judgement.store, reading.pages, reading.serves, self.locations)
 
     @property
     def document(self) -> str:
         """Where they lie, as JSON: PROVIDER/NAME of each, and the newest mod revision that holds it."""
-        return json.dumps({"keys": sorted({(key.label, key.newest) for key in self.keys}), "whole": self.whole})
+        places = sorted({(key.label, key.newest) for key in self.exposed.keys})
+        return json.dumps({"keys": places, "whole": self.exposed.whole, "recorded": self.exposed.recorded})
 
 
 def gap(document: str) -> str:
-    """What was not looked at, for a row of `gaps`; empty for nothing. document: of ExposedKeys.document."""
+    """What was not looked at, for a row of `gaps`; empty for nothing. document: of KeyGathering.document."""
     return "" if json.loads(document)["whole"] else TOO_MANY
 
 
@@ -76,15 +69,15 @@ def neighbour(holder: KeyBackup, settings: Settings) -> Neighbour:
         quick=own.quick,
         rows=False,
     )
-    exposed = ExposedKeys(settings.neighbours)
+    gathering = KeyGathering(settings.neighbours)
     place = name(holder.backup.url)
     try:
-        one(holder.backup.url, options, listener=exposed.gather)
+        one(holder.backup.url, options, listener=gathering.gather)
     except NoRoom:
         raise
     except AuditorError as error:
         raise Unreachable(f"{place} holds keys and cannot be read again: {describe(error)}") from None
-    if lacking := set(holder.labels) - {key.label for key in exposed.keys}:
+    keys = gathering.exposed.keys
+    if lacking := set(holder.labels) - {key.label for key in keys}:
         raise Unreachable(f"{place} held keys that are not read there again: {', '.join(sorted(lacking))}")
-    entries = dict.fromkeys(ProviderEntry(key.entry.provider, key.entry.keys) for key in exposed.keys)
-    return Neighbour(place, tuple(entries))
+    return Neighbour(place, tuple(key.entry for key in keys))

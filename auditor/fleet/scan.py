@@ -169,7 +169,7 @@ def _is_due(known: Known | None, order: Order, request: FleetScan) -> bool:
     if known.applied != order.settings.applied(order.backup, known.cluster):
         return True  # --clusters says otherwise now whose it is, or how it is judged
     if known.state is State.EXAMINED:  # other keys lie in the sources now, and may open what it holds
-        return known.local and known.beside != request.settings.beside
+        return (known.local or key_backups.recorded(known)) and known.beside != request.settings.beside
     return request.retry_failed
 
 

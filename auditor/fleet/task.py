@@ -26,7 +26,7 @@ from auditor.scanning.child import Death, Start
 if TYPE_CHECKING:
     from auditor.audit.judgement import Judgement
     from auditor.fleet.clusters import Cluster
-    from auditor.fleet.key_reading import ExposedKeys
+    from auditor.fleet.key_reading import KeyGathering
     from auditor.model.audit import Audit
 
 PENDING = "pending"
@@ -140,23 +140,23 @@ def _audit(order: Order, begin: float) -> Row:
     key = compare.read_key(settings.compare_key) if settings.compare_key else b""
     by_url = settings.clusters.of_url(*order.backup.places)
 
-    def audit(cluster: "Cluster | None") -> "tuple[Audit, compare.ValueIds, ExposedKeys]":
-        gathered, exposed = compare.ValueIds(key), key_reading.ExposedKeys(settings.neighbours)
+    def audit(cluster: "Cluster | None") -> "tuple[Audit, compare.ValueIds, KeyGathering]":
+        gathered, keys = compare.ValueIds(key), key_reading.KeyGathering(settings.neighbours)
         options = replace(settings.options_of(cluster), rows=True, neighbour_keys=others)
 
         def listen(judgement: "Judgement") -> None:
             gathered.gather(judgement)
             if not order.held_keys:
-                exposed.gather(judgement)
+                keys.gather(judgement)
 
-        return one(order.backup.url, options, listener=listen), gathered, exposed
+        return one(order.backup.url, options, listener=listen), gathered, keys
 
-    result, gathered, exposed = audit(by_url)
+    result, gathered, keys = audit(by_url)
     own = settings.clusters.own(by_url, tables.cluster_of(gathered))
     if own is not by_url:  # judged by the configuration of its own cluster, or by none
-        result, gathered, exposed = audit(own)
+        result, gathered, keys = audit(own)
     written, rows = tables.of_audit(order, result, gathered)
-    written["held_keys"] = order.held_keys or exposed.document
+    written["held_keys"] = order.held_keys or keys.document
     if reason := key_reading.gap(written["held_keys"]):
         tables.add_gap(written, rows, reason)
     if written["readable"]:
