@@ -4,15 +4,18 @@ Both in the process that audits, whose memory ends with it.
 """
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from auditor.encryption.configuration import ProviderEntry
 from auditor.errors import AuditorError, describe
 from auditor.evidence.discovery.remote import Unreachable
 from auditor.evidence.scratch import NoRoom
 from auditor.fleet.settings import KeyBackup, Settings
 from auditor.hunt.exposed_keys import ExposedKeys, exposed_keys
+from auditor.hunt.key_material import EvidenceKey
 from auditor.hunt.literal_search import MOST
 from auditor.hunt.neighbours import Neighbour, name
 from auditor.options import Options
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 
 TOO_MANY = f"more than {MOST:,} texts that may hold encryption keys: not all of them were looked into"
+THROUGH = "encryption keys in values that another backup's key decrypts, which were tried on no backup"
 
 
 @dataclass(slots=True)
@@ -32,22 +36,39 @@ class KeyGathering:
     locations: Sequence[str]
     """Paths and URLs of the objects that lie with it, whose tokens open records of keys."""
     exposed: ExposedKeys = field(default_factory=ExposedKeys)
+    tried: set[bytes] = field(default_factory=set, repr=False)
+    """The keys of other objects and backups that were tried."""
 
     def gather(self, judgement: "Judgement") -> None:
         """Add the keys of a judgement."""
         criteria, reading = judgement.criteria, judgement.reading
         self.exposed += exposed_keys(criteria, judgement.store, reading.pages, reading.serves, self.locations)
+        self.tried.update(criteria.policy.neighbours)
 
     @property
     def document(self) -> str:
         """Where they lie, as JSON: PROVIDER/NAME of each, and the newest mod revision that holds it."""
-        places = sorted({(key.label, key.newest) for key in self.exposed.keys})
-        return json.dumps({"keys": places, "whole": self.exposed.whole, "recorded": self.exposed.recorded})
+        places = sorted((key.label, key.newest) for key in self._distinct)
+        return json.dumps({"keys": places, "recorded": self.exposed.recorded})
 
+    def gaps(self, earlier: str) -> Iterator[str]:
+        """What keys leave open. earlier: the document of the first pass; empty in it."""
+        if not self.exposed.whole:
+            yield TOO_MANY
+        if earlier:
+            alone = Counter(label for label, _ in json.loads(earlier)["keys"])
+            more = Counter(key.label for key in self._distinct) - alone
+            fresh = {key.label for key in self._distinct if key.entry.keys[0].secret not in self.tried}
+            if through := sorted(fresh.intersection(more)):
+                yield f"{', '.join(through)}: {THROUGH}"
 
-def gap(document: str) -> str:
-    """What was not looked at, for a row of `gaps`; empty for nothing. document: of KeyGathering.document."""
-    return "" if json.loads(document)["whole"] else TOO_MANY
+    @property
+    def _distinct(self) -> list[EvidenceKey]:
+        """Each key once: several exhibits may hold it, or several objects."""
+        newest: dict[ProviderEntry, EvidenceKey] = {}
+        for key in sorted(self.exposed.keys, key=lambda each: each.newest):
+            newest[key.entry] = key
+        return list(newest.values())
 
 
 def neighbour(holder: KeyBackup, settings: Settings) -> Neighbour:

@@ -118,4 +118,4 @@ class Order:
     tried_keys: str = ""
     """Digest of what tells these keys from others, of what is known of where they lie."""
     held_keys: str = ""
-    """What the first pass says of the keys in it; empty in the first pass."""
+    """What the first pass says of where keys lie in it; empty in the first pass."""

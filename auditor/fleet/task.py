@@ -146,8 +146,7 @@ def _audit(order: Order, begin: float) -> Row:
 
         def listen(judgement: "Judgement") -> None:
             gathered.gather(judgement)
-            if not order.held_keys:
-                keys.gather(judgement)
+            keys.gather(judgement)
 
         return one(order.backup.url, options, listener=listen), gathered, keys
 
@@ -157,7 +156,7 @@ def _audit(order: Order, begin: float) -> Row:
         result, gathered, keys = audit(own)
     written, rows = tables.of_audit(order, result, gathered)
     written["held_keys"] = order.held_keys or keys.document
-    if reason := key_reading.gap(written["held_keys"]):
+    for reason in keys.gaps(order.held_keys):
         tables.add_gap(written, rows, reason)
     if written["readable"]:
         written["hold"] = bucket.hold(order.backup.url)

@@ -181,6 +181,36 @@ def test_a_backup_is_not_tried_with_its_own_keys(hunt: bool, source: Path, tmp_p
             assert any(each["finding"] == "key-present" for each in found) is hunt
 
 
+def test_a_key_that_another_backup_opens_is_no_pass(source: Path, tmp_path: Path, scanned: FleetScan) -> None:
+    """A management cluster of management clusters: the keys in what its keys decrypt are tried no further."""
+    own = Path(configuration(tmp_path / "own.json", provider("aescbc", ("own", KEY))))
+    management.snapshot(source / "garden" / f"g-{fleet.name(1)}", own.read_bytes())
+    holder_in(source, kind=b"Secret", stored=lambda thing: seal("aescbc", "own", KEY, thing, random.Random(7)))
+    summary, _ = fleet.run(scanned)
+    row = rows_of(tmp_path / "set")[f"m-{fleet.name(1)}"]
+    assert (row["readable"], row["complete"], row["gaps"]) == (1, False, 1)
+    (gap,) = fleet.table(tmp_path / "set", "gaps")
+    assert gap["reason"] == (
+        "aescbc/key1, aescbc/key2: encryption keys in values that another backup's key decrypts, which were tried on "
+        "no backup"
+    )
+    assert summary.incomplete >= 1
+    assert fleet.run(scanned)[1] == []
+
+
+def test_too_many_texts_are_a_gap(source: Path, tmp_path: Path, scanned: FleetScan) -> None:
+    """What holds more texts than are looked into may hold another key."""
+    texts = [
+        record(main, b"/registry/configmaps/clusters/c%d" % main, StoredObject(kind=b"ConfigMap", data=data).protobuf())
+        for main in range(10, 1040)
+        for data in ({b"encryption.yaml": b"kind: EncryptionConfiguration\n"},)
+    ]
+    holder_in(source, others=texts)
+    fleet.run(scanned)
+    row = rows_of(tmp_path / "set")[f"m-{fleet.name(1)}"]
+    assert (row["complete"], row["gaps"]) == (False, 1)
+
+
 def test_a_key_backup_that_vanishes_is_no_pass(source: Path, tmp_path: Path, scanned: FleetScan) -> None:
     holder = holder_in(source)
     passes: list[int] = []
