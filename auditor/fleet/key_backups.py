@@ -39,7 +39,7 @@ def objects(every: Iterable[Order], known: Mapping[str, Known]) -> list[KeyObjec
     ]
 
 
-def due(data: DataSet, chosen: Sequence[Order], every: Sequence[Order]) -> list[Order]:
+def due(data: DataSet, known: Mapping[str, Known], chosen: Sequence[Order], every: Sequence[Order]) -> list[Order]:
     """The backups that are to be examined again, with the backups whose keys are tried on each.
 
     They hold values under names of keys that lie in other backups, and these keys are not those that were tried, or
@@ -47,10 +47,10 @@ def due(data: DataSet, chosen: Sequence[Order], every: Sequence[Order]) -> list[
 
     Args:
         data: With all that the first pass says.
+        known: What it holds of each backup, by id.
         chosen: What this run examines.
         every: The listing, whose backups may all hold keys.
     """
-    known = data.known()
     holders = {order.id: held for order in every if order.id in known and (held := _held(order.id, known[order.id]))}
     if not holders and not any(each.tried_keys for each in known.values()):
         return []

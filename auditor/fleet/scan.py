@@ -1,6 +1,6 @@
 """The scan of a fleet: what the sources hold is compared with what the data set holds, and the rest is examined."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -109,20 +109,21 @@ def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row
         orders = request.settings.orders(every)
         rows, about = _listing(request, orders.values(), {backup.url for backup in chosen}, (listed, beside))
 
-        def save(*, keys_tried: bool) -> None:
-            holders = key_backups.objects(orders.values(), data.known())
+        def save(known: Mapping[str, Known], *, keys_tried: bool) -> None:
+            holders = key_backups.objects(orders.values(), known)
             data.save_listing(rows, {**about, "keys_tried": keys_tried}, [*beside, *holders])
 
-        save(keys_tried=False)  # what a run that is stopped before its second pass leaves is no pass
         ordered = [orders[backup.url] for backup in chosen]
         known = data.known()
+        save(known, keys_tried=False)  # what a run that is stopped before its second pass leaves is no pass
         todo = [order for order in ordered if _is_due(known.get(order.id), order, request)]
         begun(_begun(len(every), ordered, todo))
         _examine(data, request, todo, done)
-        if again := key_backups.due(data, ordered, list(orders.values())):
+        known = data.known() if todo else known
+        if again := key_backups.due(data, known, ordered, list(orders.values())):
             begun(_begun(len(every), ordered, again))
             _examine(data, request, again, done)
-        save(keys_tried=True)
+        save(known, keys_tried=True)
         data.compact()
         newly = len({order.id for order in (*todo, *again)})
         summary = _summary(data, [order.id for order in ordered], len(every), newly)
