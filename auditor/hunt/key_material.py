@@ -106,7 +106,9 @@ def openshift(selections: Sequence[Selection]) -> Iterator[EvidenceKey]:
 
 def _run(around: bytes, at: int, kind: re.Pattern[bytes]) -> bytes:
     """The longest run of bytes of one kind around a position."""
-    return next((run[0] for run in kind.finditer(around) if run.start() <= at < run.end()), b"")
+    # from the position both ways: a store may hold a thousand configurations within these bytes
+    before, behind = kind.match(around[at::-1]), kind.match(around, at)
+    return around[at + 1 - before.end() : behind.end()] if before and behind else b""
 
 
 def _decoded(text: bytes) -> bytes:
