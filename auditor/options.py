@@ -1,7 +1,7 @@
 """The options of a run."""
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 Setting: TypeAlias = str | bool | int | tuple[str, ...]
 """The value of one option."""
@@ -77,6 +77,8 @@ class Options:
     """Whether values are opened and judged by the encryption configurations beside the evidence."""
     neighbours: tuple[str, ...] = ()
     """Paths and URLs of objects that lie with the evidence: whoever holds both reads what their keys decrypt."""
+    neighbour_keys: tuple[Any, ...] = field(default=(), repr=False, compare=False)
+    """Each a Neighbour of `hunt.neighbours`: keys of other backups, which stay in the process that reads them."""
     k3s_token: str = ""
     """File with the server token, which opens the record of keys of k3s and RKE2."""
     max_unpacked: int = 64 << 30
@@ -119,8 +121,8 @@ def settings(options: Options) -> dict[str, Setting]:
     """The options under the names that reports promise (`run.options`), whatever a field is called.
 
     `rows`, `leading`, `listed` and `origin` are not among them, which concern the reports, nor `opening_only`, which a
-    comparison decides, nor `kms_confirmed`, which is of one run alone, nor `neighbours`, which a fleet's listing
-    decides.
+    comparison decides, nor `kms_confirmed`, which is of one run alone, nor `neighbours` and `neighbour_keys`, which
+    a fleet's listing decides.
     """
     return {
         "resources": options.resources,

@@ -31,8 +31,8 @@ def criteria(
 def supplied(criteria: Criteria, selections: list[Selection], store: Store, options: Options, log: RunLog) -> Criteria:
     """The criteria with published keys that open values, those of other objects, and the data keys of --kms."""
     published = criteria if options.quick else with_published(criteria, selections)
-    if options.neighbours:
+    if options.neighbours or options.neighbour_keys:
         from auditor.hunt import neighbours
 
-        published = neighbours.added(published, selections, store, options.neighbours)
+        published = neighbours.added(published, selections, store, options.neighbours, options.neighbour_keys)
     return unwrapping.unwrap(selections, published, options, log)

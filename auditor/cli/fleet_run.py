@@ -191,11 +191,12 @@ def _bar() -> Iterator[tuple[Callable[["Begun"], None], Callable[[dict[str, Any]
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("backups", total=None, note="")
-        seen = {"backups": 0, "todo": 0, "findings": 0}
+        seen = {"backups": 0, "todo": 0, "bytes": 0, "findings": 0}
 
         def begun(begin: "Begun") -> None:
-            seen["todo"] = begin.todo
-            progress.update(task, total=begin.size)
+            seen["todo"] += begin.todo
+            seen["bytes"] += begin.size
+            progress.update(task, total=seen["bytes"])
 
         def advance(row: dict[str, Any]) -> None:
             seen["backups"] += 1

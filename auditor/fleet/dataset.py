@@ -55,6 +55,13 @@ class Known:
     """Uid of its cluster, as far as it showed one."""
     applied: str
     """How it was judged and named: of Settings.applied()."""
+    etcd_cluster: str
+    held_keys: str
+    """Where keys lie readable in it: of KeyGathering.document."""
+    tried_keys: str
+    """Digest of the keys of other backups that were tried on it."""
+    tried_from: str
+    """Ids of the backups in which these lie."""
 
 
 class DataSet:
@@ -116,16 +123,17 @@ class DataSet:
 
     def known(self) -> dict[str, Known]:
         """What the tables hold of every backup, by id."""
-        names = ["backup", "state", "beside", "local_values", "cluster", "applied"]
-        columns = self._backups(names)
+        names = ["backup", "state", "beside", "local_values", "cluster", "applied", "etcd_cluster"]
+        names += ["held_keys", "tried_keys", "tried_from"]
+        columns = self.table("backups", names)
         rows = zip(*(columns[name].to_pylist() for name in names), strict=True)
         return {
-            id_: Known(State(state), beside or "", bool(values), cluster, applied or "")
-            for id_, state, beside, values, cluster, applied in rows
+            id_: Known(State(state), beside or "", bool(values), cluster, *(text or "" for text in texts))
+            for id_, state, beside, values, cluster, *texts in rows
         }
 
     def key_objects(self) -> list[KeyObject]:
-        """The small objects that the last run knew."""
+        """The small objects, and the backups that hold keys, that the last run knew."""
         raw = self.folder.read(LISTING)
         if raw is None:
             return []
@@ -137,15 +145,16 @@ class DataSet:
 
     def conclusions(self, ids: Sequence[str]) -> tuple[dict[str, int], dict[str, int], int]:
         """Some backups by state, those that were examined by severity, and how many of these are incomplete."""
-        table = self._backups(["backup", "state", "severity", "complete"])
+        table = self.table("backups", ["backup", "state", "severity", "complete"])
         table = table.filter(pc.is_in(table["backup"], pa.array(ids, pa.string())))
         examined = table.filter(pc.equal(table["state"], State.EXAMINED.value))
         incomplete = int(pc.sum(pc.invert(examined["complete"])).as_py() or 0)
         return _counts(table["state"]), _counts(examined["severity"]), incomplete
 
-    def _backups(self, columns: list[str]) -> pa.Table:
-        files = [self._read(file, columns) for file in self.files.values() if file.table == "backups"]
-        schema = pa.schema([TABLES["backups"].field(name) for name in columns])
+    def table(self, table: str, columns: list[str]) -> pa.Table:
+        """Some columns of one table."""
+        files = [self._read(file, columns) for file in self.files.values() if file.table == table]
+        schema = pa.schema([TABLES[table].field(name) for name in columns])
         return pa.concat_tables([schema.empty_table(), *files], promote_options="default")
 
     def take(self, ids: Iterable[str]) -> None:
@@ -191,12 +200,13 @@ class DataSet:
             self._replace([file for some in many.values() for file in some], new)
 
     def save_listing(self, rows: list[Row], about: Mapping[str, object], objects: Sequence[KeyObject]) -> None:
-        """Say what the run met in its sources. objects: the small ones that were looked at for keys."""
+        """Say what the run met in its sources. objects: the small ones, looked at for keys, and backups with some."""
         held = [
-            {"url": tables.legible(each.url), "provider": provider, "key_name": name, "tokens": each.tokens}
+            dict(zip(KEY_OBJECTS_SCHEMA.names, cells, strict=True))
             for each in objects
             if each
             for provider, _, name in (label.partition("/") for label in each.labels or ("",))
+            for cells in ((tables.legible(each.url), provider, name, each.tokens, each.backup),)
         ]
         if held:
             self.folder.write(KEY_OBJECTS, tables.to_parquet(pa.Table.from_pylist(held, KEY_OBJECTS_SCHEMA)))
@@ -256,9 +266,11 @@ LISTING_SCHEMA = pa.schema(
 )
 """One row a backup of a source: `chosen` unless --since, --sample or --newest-per-cluster left it out."""
 KEY_OBJECTS_SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("url", "provider", "key_name")] + [("tokens", pa.int64())]
+    [(name, pa.string()) for name in ("url", "provider", "key_name")] + [("tokens", pa.int64()), ("backup", pa.bool_())]
 )
-"""One row a key in an object of the sources; one without a key where there are only tokens."""
+"""One row a key in an object of the sources; one without a key where there are only tokens. `backup`: it is a backup,
+and the key lies among its values.
+"""
 _FACTS = {"compare": "another --compare-key, or without one", "redaction": "other names: --redact-names, --redact-key"}
 _WAYS_OUT = {
     "compare": "give the same, or start the table of value ids anew with --new-compare-key",

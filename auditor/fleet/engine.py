@@ -180,10 +180,12 @@ class _Window:
             order, size = self._next, _fetched(self._next)
             if self._held and self._room and self._bytes + size > self._room:
                 return
-            self._held[f"backup-{order.id}"] = order
+            # of the second pass a name of its own: what the scheduler may still have under the first is no answer
+            name = f"backup-{order.id}{'-again' if order.held_keys else ''}"
+            self._held[name] = order
             self._bytes += size
             self._next = next(self._waiting, None)
-            yield f"backup-{order.id}", order
+            yield name, order
 
     def end(self, key: str) -> Order:
         """The order that has ended."""
@@ -193,8 +195,9 @@ class _Window:
 
 
 def _fetched(order: Order) -> int:
-    """Bytes that a backup takes on the scratch disk: a file of this machine is mapped where it lies."""
-    return order.backup.size if "://" in order.backup.url else 0
+    """Bytes that a backup takes on the scratch disk, or one that is read for its keys before: a file is mapped."""
+    every = (order.backup, *(each.backup for each in order.key_backups))
+    return max(each.size if "://" in each.url else 0 for each in every)
 
 
 def _rows(client: Any, window: _Window) -> Iterator[tuple[Order, Row]]:

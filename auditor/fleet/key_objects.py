@@ -1,4 +1,4 @@
-"""Objects of the sources that hold keys: where they lie, and never what they hold.
+"""Objects of the sources that hold keys: where they lie, and never what they hold. (Backups: see key_backups.)
 
 Each small object is read in a child process of its own kind, whose memory ends with it; workers read them there again.
 """
@@ -25,7 +25,7 @@ AT_ONCE, BATCH = 8, 512
 
 @dataclass(frozen=True, slots=True)
 class KeyObject:
-    """A small object that was looked at."""
+    """A small object that was looked at, or a backup among whose values keys lie readable."""
 
     url: str
     content: str
@@ -38,6 +38,8 @@ class KeyObject:
     """Whether it is a text in which no value begins, and so no backup."""
     reason: str = ""
     """Why it could not be read; empty where it was."""
+    backup: bool = False
+    """Whether it is a backup, and was examined as such."""
 
     def __bool__(self) -> bool:
         return bool(self.labels or self.tokens)
@@ -57,7 +59,7 @@ def inspected(small: Sequence[Backup], earlier: Iterable[KeyObject]) -> list[Key
 
     Raises DataSetError where the process that reads them dies each time.
     """
-    known = {(each.url, each.content): each for each in earlier if not each.reason}
+    known = {(each.url, each.content): each for each in earlier if not (each.reason or each.backup)}
     found = {(each.url, _content(each)): known.get((each.url, _content(each))) for each in small}
     waiting = [place for place, each in found.items() if each is None]
     for at in range(0, len(waiting), BATCH):

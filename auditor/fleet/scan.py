@@ -1,11 +1,11 @@
 """The scan of a fleet: what the sources hold is compared with what the data set holds, and the rest is examined."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from auditor.errors import UsageError
-from auditor.fleet import engine, key_objects, listing, lock, places, tables
+from auditor.fleet import engine, key_backups, key_objects, listing, lock, places, tables
 from auditor.fleet.backup import Backup, State, public_url
 from auditor.fleet.dataset import PROBES, DataSet, Known
 from auditor.fleet.engine import Engine
@@ -85,8 +85,8 @@ def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row
 
     Args:
         request: The scan.
-        begun: Called once, before the first backup.
-        done: Called with the row of every backup, once it is examined or given up.
+        begun: Called before the first backup, and again where some are examined again with keys of others.
+        done: Called with the row of every backup, each time that it is examined or given up.
 
     Raises:
         UsageError: A source cannot be listed, or the data set was begun with other keys.
@@ -107,22 +107,38 @@ def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row
         every = list(key_objects.backups(listed.backups, beside))
         chosen = request.look.choose(every, request.settings.clusters)
         orders = request.settings.orders(every)
-        _save_listing(data, request, orders.values(), {backup.url for backup in chosen}, (listed, beside))
+        rows, about = _listing(request, orders.values(), {backup.url for backup in chosen}, (listed, beside))
+
+        def save(known: Mapping[str, Known], *, keys_tried: bool) -> None:
+            holders = key_backups.objects(orders.values(), known)
+            data.save_listing(rows, {**about, "keys_tried": keys_tried}, [*beside, *holders])
+
+        ordered = [orders[backup.url] for backup in chosen]
         known = data.known()
-        todo = [order for backup in chosen if _is_due(known.get((order := orders[backup.url]).id), order, request)]
-        begun(
-            Begun(
-                found=len(every),
-                chosen=len(chosen),
-                examined_before=len(chosen) - len(todo),
-                todo=len(todo),
-                size=sum(order.backup.size for order in todo),
-            )
-        )
+        save(known, keys_tried=False)  # what a run that is stopped before its second pass leaves is no pass
+        todo = [order for order in ordered if _is_due(known.get(order.id), order, request)]
+        begun(_begun(len(every), ordered, todo))
         _examine(data, request, todo, done)
+        known = data.known() if todo else known
+        if again := key_backups.due(data, known, ordered, list(orders.values())):
+            begun(_begun(len(every), ordered, again))
+            _examine(data, request, again, done)
+        save(known, keys_tried=True)
         data.compact()
-        summary = _summary(data, [orders[backup.url].id for backup in chosen], len(every), len(todo))
+        newly = len({order.id for order in (*todo, *again)})
+        summary = _summary(data, [order.id for order in ordered], len(every), newly)
         return replace(summary, unversioned=listed.unversioned, first_look=request.look.partial)
+
+
+def _begun(found: int, ordered: Sequence[Order], todo: Sequence[Order]) -> Begun:
+    """What a pass has before it. ordered: what is chosen. todo: what of it is examined."""
+    return Begun(
+        found=found,
+        chosen=len(ordered),
+        examined_before=len(ordered) - len(todo),
+        todo=len(todo),
+        size=sum(order.backup.size for order in todo),
+    )
 
 
 def _begin(data: DataSet, request: FleetScan) -> None:
@@ -154,7 +170,7 @@ def _is_due(known: Known | None, order: Order, request: FleetScan) -> bool:
     if known.applied != order.settings.applied(order.backup, known.cluster):
         return True  # --clusters says otherwise now whose it is, or how it is judged
     if known.state is State.EXAMINED:  # other keys lie in the sources now, and may open what it holds
-        return known.local and known.beside != request.settings.beside
+        return (known.local or key_backups.recorded(known)) and known.beside != request.settings.beside
     return request.retry_failed
 
 
@@ -191,14 +207,13 @@ def _refuse_own(sources: Iterable[str], every: Iterable[Backup], folder: DataSet
         raise UsageError(f"{folder.shown} and a source lie inside each other: choose another place for the data set")
 
 
-def _save_listing(
-    data: DataSet,
-    request: FleetScan,
-    orders: Iterable[Order],
-    chosen: set[str],
-    met: tuple[Listing, Sequence[KeyObject]],
-) -> None:
-    """Say what the sources hold. chosen: URLs of what is examined. met: all of them, and small objects with keys."""
+def _listing(
+    request: FleetScan, orders: Iterable[Order], chosen: set[str], met: tuple[Listing, Sequence[KeyObject]]
+) -> tuple[list[Row], dict[str, object]]:
+    """What the sources hold: a row a backup, and facts of the run.
+
+    chosen: URLs of what is examined. met: all of them, and small objects with keys.
+    """
     listed, beside = met
     urls = {order.backup.url for order in orders}
     rows: list[Row] = []
@@ -217,7 +232,7 @@ def _save_listing(
             }
         )
     look = request.look
-    about = {
+    about: dict[str, object] = {
         "listed": moment(datetime.now(UTC).timestamp()),
         "sources": [tables.legible(public_url(source)) for source in request.sources],
         "first_look": [look.since, look.sample, look.newest] if look.partial else [],
@@ -233,7 +248,7 @@ def _save_listing(
             for each in request.settings.clusters.all
         ],
     }
-    data.save_listing(rows, about, beside)
+    return rows, about
 
 
 def _summary(data: DataSet, ids: Sequence[str], found: int, newly: int) -> Summary:

@@ -96,6 +96,16 @@ def _dates(paths: Iterable[str]) -> Iterable[tuple[str, int, int]]:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyBackup:
+    """A backup in which keys lie readable: where, and never what they are."""
+
+    id: str
+    backup: Backup
+    labels: tuple[str, ...]
+    """PROVIDER/NAME of each."""
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """The order of one backup's audit."""
 
@@ -103,3 +113,9 @@ class Order:
     id: str
     """Of the backup under these settings."""
     settings: Settings
+    key_backups: tuple[KeyBackup, ...] = ()
+    """Backups whose keys are tried on it; none in the first pass, which says where keys lie."""
+    tried_keys: str = ""
+    """Digest of what tells these keys from others, of what is known of where they lie."""
+    held_keys: str = ""
+    """What the first pass says of where keys lie in it; empty in the first pass."""

@@ -67,6 +67,9 @@ def row(order: Order, state: State, reason: str = "", **cells: object) -> Row:
         "applied": order.settings.applied(backup, uid),
         "compare": order.settings.compare_check,
         "beside": order.settings.beside,
+        "held_keys": order.held_keys,
+        "tried_keys": order.tried_keys,
+        "tried_from": " ".join(each.id for each in order.key_backups),
         "tool": __version__,
         "finished": moment(datetime.now(UTC).timestamp()),
         **cells,
@@ -126,6 +129,13 @@ def of_audit(order: Order, audit: Audit, ids: ValueIds) -> tuple[Row, dict[str, 
         details = {part for detail in known["detail"].to_pylist() for part in detail.split("; ") if WITH in part}
         written["known_keys"] = "; ".join(sorted(part.partition(WITH)[2] for part in details))
     return written, rows
+
+
+def add_gap(written: Row, rows: dict[str, pa.Table], reason: str) -> None:
+    """Add a gap of the whole backup to what of_audit() returns."""
+    cells = {"backup": written["backup"], "source": "", "offset": 0, "length": 0, "reason": reason}
+    rows["gaps"] = pa.concat_tables([rows["gaps"], pa.Table.from_pylist([cells], TABLES["gaps"])])
+    written |= {"complete": False, "gaps": written["gaps"] + 1}
 
 
 def cluster_of(ids: ValueIds) -> str:

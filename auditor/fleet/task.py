@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from auditor import sandbox
 from auditor.errors import AuditorError, UsageError, describe
@@ -22,6 +23,12 @@ from auditor.sandbox import Limits
 from auditor.scanning import child
 from auditor.scanning.child import Death, Start
 
+if TYPE_CHECKING:
+    from auditor.audit.judgement import Judgement
+    from auditor.fleet.clusters import Cluster
+    from auditor.fleet.key_reading import KeyGathering
+    from auditor.model.audit import Audit
+
 PENDING = "pending"
 """The folder of the data set in which workers leave what is not in its tables yet."""
 START = Start.SERVER
@@ -32,7 +39,9 @@ PRELOADED = (
     "auditor.evidence.discovery.arguments",
     "auditor.fleet.bucket",
     "auditor.fleet.compare",
+    "auditor.fleet.key_reading",
     "auditor.fleet.tables",
+    "auditor.hunt.exposed_keys",
     "auditor.hunt.neighbours",
     "auditor.scanning.one",
     "fsspec",
@@ -114,7 +123,8 @@ def limits(order: Order) -> Limits:
     """What the audit of one backup still needs: it writes into a local data set, and connects for --kms-plugin."""
     settings = order.settings
     every = [settings.options, *(each.applied(settings.options) for each in settings.clusters.all)]
-    named = (order.backup.url, settings.dataset, *settings.neighbours)
+    keys = (each.backup.url for each in order.key_backups)
+    named = (order.backup.url, settings.dataset, *settings.neighbours, *keys)
     if any("://" in each for each in named) or any(own.kms for own in every):
         return Limits(exemption=sandbox.CLIENTS)
     folders = [settings.dataset, *(own.work_dir for own in every if own.work_dir)]
@@ -122,23 +132,32 @@ def limits(order: Order) -> Limits:
 
 
 def _audit(order: Order, begin: float) -> Row:
-    from auditor.fleet import bucket, compare, tables
+    from auditor.fleet import bucket, compare, key_reading, tables
     from auditor.scanning.one import one
 
     settings = order.settings
+    others = tuple(key_reading.neighbour(each, settings) for each in order.key_backups)
     key = compare.read_key(settings.compare_key) if settings.compare_key else b""
     by_url = settings.clusters.of_url(*order.backup.places)
 
-    def audit(cluster: object) -> tuple[object, compare.ValueIds]:
-        gathered = compare.ValueIds(key)
-        options = settings.options_of(cluster)  # type: ignore[arg-type]
-        return one(order.backup.url, replace(options, rows=True), listener=gathered.gather), gathered
+    def audit(cluster: "Cluster | None") -> "tuple[Audit, compare.ValueIds, KeyGathering]":
+        gathered, keys = compare.ValueIds(key), key_reading.KeyGathering(settings.neighbours)
+        options = replace(settings.options_of(cluster), rows=True, neighbour_keys=others)
 
-    result, gathered = audit(by_url)
+        def listen(judgement: "Judgement") -> None:
+            gathered.gather(judgement)
+            keys.gather(judgement)
+
+        return one(order.backup.url, options, listener=listen), gathered, keys
+
+    result, gathered, keys = audit(by_url)
     own = settings.clusters.own(by_url, tables.cluster_of(gathered))
     if own is not by_url:  # judged by the configuration of its own cluster, or by none
-        result, gathered = audit(own)
-    written, rows = tables.of_audit(order, result, gathered)  # type: ignore[arg-type]
+        result, gathered, keys = audit(own)
+    written, rows = tables.of_audit(order, result, gathered)
+    written["held_keys"] = order.held_keys or keys.document
+    for reason in keys.gaps(order.held_keys):
+        tables.add_gap(written, rows, reason)
     if written["readable"]:
         written["hold"] = bucket.hold(order.backup.url)
     written["seconds"] = round(time.monotonic() - begin, 3)

@@ -19,7 +19,7 @@ from auditor.judgement import opening, selection
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
 from auditor.kubernetes.store import Store
-from auditor.model.evidence import Unexamined
+from auditor.model.evidence import Gap, Unexamined
 from auditor.options import Options
 from auditor.text import KEY, marked, plural
 
@@ -75,7 +75,9 @@ def keys_of(searched: SearchedEvidence) -> Criteria:
         criteria = _with_bootstrap_keys(searched.options, criteria, searched.store)
     if searched.options.use_found_keys:
         values = [*searched.selections, *searched.rest]
-        criteria = _with_evidence_keys(criteria, values, searched.store, searched.layout)
+        criteria, keys, _ = evidence_keys(criteria, values, searched.store, searched.layout)
+        notes = [f"--use-found-keys: {key.label} was found in {_where(key)}, and used" for key in keys]
+        criteria = replace(criteria, notes=(*criteria.notes, *notes))
     return criteria
 
 
@@ -86,18 +88,23 @@ def _with_bootstrap_keys(options: Options, criteria: Criteria, store: Store) -> 
     return criteria.extended([key.entry for key in keys], note)
 
 
-def _with_evidence_keys(criteria: Criteria, selections: Sequence[Selection], store: Store, layout: Layout) -> Criteria:
-    """The criteria with every key in the evidence, and the keys that these open in turn."""
+def evidence_keys(
+    criteria: Criteria, selections: Sequence[Selection], store: Store, layout: Layout
+) -> tuple[Criteria, list[EvidenceKey], bool]:
+    """The criteria with every key in the evidence, those in values that these decrypt too; these keys; and whether
+    every text that may hold one was looked at: of too many the rest is left.
+    """
+    whole = True
     known: dict[KeyIdentity, EvidenceKey] = {}
     for _ in range(MOST_ROUNDS):
-        opened = _opened(criteria, selections)
-        fresh = [key for key in _material(opened, store, layout)[0] if _identity(key) not in known]
+        keys, _, gaps = _material(_opened(criteria, selections), store, layout)
+        whole = whole and not gaps
+        fresh = [key for key in keys if _identity(key) not in known]
         if not fresh:
             break
         known.update((_identity(key), key) for key in fresh)
         criteria = criteria.extended([key.entry for key in fresh])
-    notes = [f"--use-found-keys: {key.label} was found in {_where(key)}, and used" for key in known.values()]
-    return replace(criteria, notes=(*criteria.notes, *notes))
+    return criteria, list(known.values()), whole
 
 
 def _where(key: EvidenceKey) -> str:
@@ -135,7 +142,7 @@ def _hunt(searched: SearchedEvidence) -> HuntResult:
     options, criteria, store, layout = searched.options, searched.criteria, searched.store, searched.layout
     opened = [*searched.selections, *_opened(criteria, searched.rest)]
     needles, omissions = collect(opened, options.hunt_min_length, frozenset(options.hunt_fields))
-    keys, configurations = _material(opened, store, layout)
+    keys, configurations, _ = _material(opened, store, layout)
     entries = [*criteria.entries, *(key.entry for key in keys)]
     key_needles, key_of = key_hits.needles(entries, len(needles))
     hits, gaps = copies.hunt([*needles, *key_needles], store, opened, layout, searched.texts)
@@ -160,10 +167,10 @@ def _opened(criteria: Criteria, selections: Sequence[Selection]) -> list[Selecti
 
 def _material(
     opened: Sequence[Selection], store: Store, layout: Layout
-) -> tuple[list[EvidenceKey], list[_ConfigurationHit]]:
-    """The keys in the evidence, and a hit for each configuration that holds some, with its keys."""
+) -> tuple[list[EvidenceKey], list[_ConfigurationHit], list[Gap]]:
+    """The keys in the evidence, a hit for each configuration that holds some, with its keys, and what was left."""
     keys = list(key_material.openshift(opened))
-    hits, _ = copies.hunt(key_material.needles(), store, opened, layout)
+    hits, gaps = copies.hunt(key_material.needles(), store, opened, layout)
     texts = {
         (values.batch.source, int(values.batch.offset[row])): text
         for values in opened
@@ -183,7 +190,11 @@ def _material(
             start = max((inside.find(mark) for mark in key_material.MARKS), default=-1)
             size = 1
         own = (
-            list(key_material.configured(buffer, start, size, coded=hit.form == forms.BASE64, where=where))
+            list(
+                key_material.configured(
+                    buffer, start, size, coded=hit.form == forms.BASE64, where=where, revision=hit.mod_revision
+                )
+            )
             if start >= 0 and buffer is not None
             else []
         )
@@ -191,8 +202,11 @@ def _material(
             keys += own
             distinct = set(map(_identity, own))
             configurations.append((hit._replace(opens=Opens(0, len(distinct))), tuple(distinct)))
-    distinct_keys = {_identity(key): key for key in keys}
-    return list(distinct_keys.values()), _one_a_holder(configurations)
+    newest: dict[KeyIdentity, int] = {}
+    for key in keys:
+        newest[_identity(key)] = max(key.newest, newest.get(_identity(key), -1))
+    distinct_keys = {_identity(key): replace(key, newest=newest[_identity(key)]) for key in keys}
+    return list(distinct_keys.values()), _one_a_holder(configurations), gaps
 
 
 def _identity(key: EvidenceKey) -> KeyIdentity:

@@ -12,6 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -51,13 +52,15 @@ def keys(batches: Iterable[RecordBatch], password: bytes) -> tuple[list[Evidence
     """The keys of every revision of the record, the number of its values, and how many of them the token opens."""
     distinct: dict[tuple[object, ...], EvidenceKey] = {}
     count = opened = 0
-    for key, _, value in _values(batches):
+    for key, _, value, revision in _values(batches):
         count += 1
         plain = _decrypt(value, password)
         opened += plain is not None
         for provider, encryption_key in _keys(plain):
-            evidence_key = EvidenceKey(ProviderEntry(provider, (encryption_key,)), printable(key))
-            distinct.setdefault((provider, encryption_key.name, encryption_key.secret), evidence_key)
+            identity = (provider, encryption_key.name, encryption_key.secret)
+            fresh = EvidenceKey(ProviderEntry(provider, (encryption_key,)), printable(key))
+            known = distinct.setdefault(identity, fresh)
+            distinct[identity] = replace(known, newest=max(known.newest, revision))
     return list(distinct.values()), count, opened
 
 
@@ -67,7 +70,7 @@ def records(batches: Iterable[RecordBatch], password: bytes | None) -> tuple[Boo
     batches: all records of the evidence. password: of --k3s-token; None where there is none.
     """
     groups: dict[str, list[tuple[Place, bytes]]] = {}
-    for key, place, value in _values(batches):
+    for key, place, value, _ in _values(batches):
         groups.setdefault(key.decode() if _NAMED.fullmatch(key) else f"{PREFIX.decode()}...", []).append((place, value))
     return tuple(_record(key, values, password) for key, values in sorted(groups.items()))
 
@@ -95,7 +98,7 @@ def _record(key: str, values: Sequence[tuple[Place, bytes]], password: bytes | N
 def is_recorded(batches: Iterable[RecordBatch], password: bytes) -> bool:
     """Whether one of the records has the name that a token's password gives it."""
     identity = record_id(password).encode()
-    return any(key.endswith(identity) for key, _, _ in _values(batches))
+    return any(key.endswith(identity) for key, *_ in _values(batches))
 
 
 def record_id(password: bytes) -> str:
@@ -103,13 +106,13 @@ def record_id(password: bytes) -> str:
     return hashlib.sha256(password).hexdigest()[:12]
 
 
-def _values(batches: Iterable[RecordBatch]) -> Iterator[tuple[bytes, Place, bytes]]:
-    """Etcd key, place and bytes of every value of a record."""
+def _values(batches: Iterable[RecordBatch]) -> Iterator[tuple[bytes, Place, bytes, int]]:
+    """Etcd key, place, bytes and mod revision of every value of a record."""
     for batch in batches:
         rows = np.flatnonzero((batch.key_len > len(PREFIX)) & (batch.value_len > 0) & (batch.key_at >= 0))
         length = batch.key_size[rows]
         for row in rows[batch.data.starts_with(batch.key_at[rows], length, PREFIX)].tolist():
-            yield batch.key(row), Place(int(batch.place[row])), batch.value(row)
+            yield batch.key(row), Place(int(batch.place[row])), batch.value(row), int(batch.mod_revision[row])
 
 
 def _decrypt(value: bytes, password: bytes) -> bytes | None:

@@ -49,6 +49,8 @@ class EvidenceKey:
     """Provider, with this one key."""
     where: str
     """Etcd key of its holder, or its place and offset; printable."""
+    newest: int = -1
+    """Highest mod revision of the values that hold it; -1 where none is known."""
 
     @property
     def label(self) -> str:
@@ -62,7 +64,9 @@ def needles() -> list[Needle]:
     return [Needle(mark, -1, FindingKind.KEY_PRESENT, ((b"configuration", b""),), frozenset()) for mark in MARKS]
 
 
-def configured(buffer: Buffer, start: int, size: int, *, coded: bool, where: str) -> Iterator[EvidenceKey]:
+def configured(
+    buffer: Buffer, start: int, size: int, *, coded: bool, where: str, revision: int = -1
+) -> Iterator[EvidenceKey]:
     """The keys of the configuration around a hit.
 
     Args:
@@ -71,6 +75,7 @@ def configured(buffer: Buffer, start: int, size: int, *, coded: bool, where: str
         size: bytes of the hit.
         coded: whether the hit stands in base64.
         where: holder or place of the configuration, printable.
+        revision: mod revision of the holder; -1 where it is not known.
     """
     low = max(0, start - LARGEST)
     around = buffer.slice(low, size + 2 * LARGEST)
@@ -80,7 +85,7 @@ def configured(buffer: Buffer, start: int, size: int, *, coded: bool, where: str
     for document in documents(text):
         for entry in _entries(document):
             for key in entry.keys:
-                yield EvidenceKey(ProviderEntry(entry.provider, (key,)), where)
+                yield EvidenceKey(ProviderEntry(entry.provider, (key,)), where, revision)
 
 
 def openshift(selections: Sequence[Selection]) -> Iterator[EvidenceKey]:
@@ -95,12 +100,15 @@ def openshift(selections: Sequence[Selection]) -> Iterator[EvidenceKey]:
             secret = next((value for name, value in data.items() if name == _OPENSHIFT_FIELD), b"")
             mode = objects.annotations(plaintext).get(_OPENSHIFT_MODE, b"")
             if secret and mode in _MODES:
-                yield EvidenceKey(ProviderEntry(_MODES[mode], (Key(match[1].decode(), secret),)), printable(key))
+                entry = ProviderEntry(_MODES[mode], (Key(match[1].decode(), secret),))
+                yield EvidenceKey(entry, printable(key), int(values.batch.mod_revision[row]))
 
 
 def _run(around: bytes, at: int, kind: re.Pattern[bytes]) -> bytes:
     """The longest run of bytes of one kind around a position."""
-    return next((run[0] for run in kind.finditer(around) if run.start() <= at < run.end()), b"")
+    # from the position both ways: a store may hold a thousand configurations within these bytes
+    before, behind = kind.match(around[at::-1]), kind.match(around, at)
+    return around[at + 1 - before.end() : behind.end()] if before and behind else b""
 
 
 def _decoded(text: bytes) -> bytes:

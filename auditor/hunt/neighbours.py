@@ -91,7 +91,13 @@ def read(location: str) -> Neighbour:
     return Neighbour(name(location), tuple(entries.values()), tuple(tokens), text=_is_text(head, raw))
 
 
-def added(criteria: Criteria, selections: Sequence[Selection], store: Store, locations: Sequence[str]) -> Criteria:
+def added(
+    criteria: Criteria,
+    selections: Sequence[Selection],
+    store: Store,
+    locations: Sequence[str],
+    backups: Sequence[Neighbour] = (),
+) -> Criteria:
     """The criteria with the keys of other objects. What one decrypts is known to others, whoever supplies the key.
 
     Args:
@@ -99,12 +105,13 @@ def added(criteria: Criteria, selections: Sequence[Selection], store: Store, loc
         selections: The judged values.
         store: All values of the evidence.
         locations: Paths and URLs of the objects.
+        backups: What other backups hold, which were read already.
 
     Raises:
         UnreadableEvidence: One of them cannot be read: nothing is concluded without it.
     """
     places: dict[tuple[Provider, str, bytes], str] = {}
-    for neighbour in map(read, locations):
+    for neighbour in (*map(read, locations), *backups):
         for entry in neighbour.entries:
             places.setdefault((entry.provider, entry.keys[0].name, entry.keys[0].secret), neighbour.name)
         for entry in _recorded(store, neighbour.tokens):
@@ -118,7 +125,8 @@ def added(criteria: Criteria, selections: Sequence[Selection], store: Store, loc
     known: dict[bytes, str] = {}
     for (_, _, secret), where in places.items():
         known.setdefault(secret, where)
-    note = f"{len(known):,} keys of {len(locations):,} other objects that lie with the evidence were tried"
+    count = len(locations) + len(backups)
+    note = f"{len(known):,} keys of {count:,} other objects that lie with the evidence were tried"
     return replace(
         criteria,
         keyring=keyring.with_tentative(entries),

@@ -138,7 +138,7 @@ def test_a_fleet_tries_keys_of_its_sources(tmp_path: Path) -> None:
     assert fleet.run(scanned)[1] == []
     report = build.build(Context(DataSetFolder(str(tmp_path / "set")), Questions(as_of="2026-11-05T06:00:00Z")))
     grids = {grid.name: grid for section in report.sections for grid in section.grids}
-    assert list(grids["beside"].rows) == [(str(holder), "aescbc/key1, aescbc/key2", 0, 1)]
+    assert list(grids["beside"].rows) == [(str(holder), "aescbc/key1, aescbc/key2", 0, 1, "object")]
     columns = grids["restrict"].header
     (line,) = (line for line in grids["restrict"].rows if fleet.name(5) in str(line[1]))
     assert line[columns.index("readable in the file alone")] == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.helpers import fleet
+from tests.helpers import fleet, management
 from tests.helpers.dask_cluster import DaskCluster
 from tests.helpers.fixtures import MIGRATION, canaries
 from tests.helpers.members import Authority
@@ -34,8 +34,11 @@ def arguments(tmp_path: Path, cluster: DaskCluster) -> list[str]:
 
 
 def test_nothing_of_keys_and_values_is_anywhere_in_it(elsewhere: DaskCluster, tmp_path: Path) -> None:
-    """Not in its logs at the level of debugging, its pages, its files, nor in a column of the data set."""
+    """Not in its logs at the level of debugging, its pages, its files, nor in a column of the data set: neither keys
+    that files hold nor those that lie in a backup, which a second pass reads there again.
+    """
     backups = fleet.migration(tmp_path / "backups")
+    holder = management.snapshot(backups / f"management-{fleet.name(9)}", ROTATING.read_bytes())
     with fleet.running(arguments(tmp_path, elsewhere)) as (process, out, errors):
         lines = []
         pages = list[str]()
@@ -47,6 +50,7 @@ def test_nothing_of_keys_and_values_is_anywhere_in_it(elsewhere: DaskCluster, tm
     assert json.loads(lines[-1])["states"] == {"examined": len(list(backups.iterdir()))}
     decrypted = {row["decrypted"] for row in fleet.table(tmp_path / "set", "inventory")}
     assert "yes" in decrypted  # the workers had the keys
+    assert str(holder) in {row["known_keys"] for row in fleet.table(tmp_path / "set", "backups")}
     secrets = [text for stage in fleet.STAGES for text in canaries(stage)]
     secrets += [base64.b64decode(text) for text in _secrets(ROTATING)]
     secrets += [bytes.fromhex((tmp_path / "compare.key").read_text())]
@@ -59,9 +63,13 @@ def test_nothing_of_keys_and_values_is_anywhere_in_it(elsewhere: DaskCluster, tm
     for table in ("backups", "sources", "findings", "inventory", "keys", "coverage", "values"):
         for row in fleet.table(tmp_path / "set", table):
             assert not taint.within(repr(row))
-    with duckdb.connect() as connection:
-        listing = connection.execute(f"SELECT * FROM '{tmp_path}/set/listing.parquet'").fetchall()
-    assert not taint.within(repr(listing))
+    for name in ("listing", "key-objects"):
+        with duckdb.connect() as connection:
+            kept = connection.execute(f"SELECT * FROM '{tmp_path}/set/{name}.parquet'").fetchall()
+        assert kept
+        assert not taint.within(repr(kept))
+    for path in fleet.files(tmp_path / "set"):
+        assert not taint.within(path.read_bytes().decode("latin-1"))
 
 
 def _secrets(configuration: Path) -> Iterator[str]:

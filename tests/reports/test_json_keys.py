@@ -11,6 +11,7 @@ def test_every_option_is_reported() -> None:
     """All but those that say which reports are made, what a comparison decides, and which pipes no user named,
     what was confirmed, where a setting came from, and what a listing decides."""
     others = {"rows", "leading", "listed", "opening_only", "unnamed_pipes", "kms_confirmed", "origin", "neighbours"}
+    others |= {"neighbour_keys"}
     others |= {"companion_configs", "beside_texts", "keeps_texts"}  # what a folder holds
     assert set(settings(Options())) == {field.name for field in fields(Options)} - others
 

@@ -150,6 +150,8 @@ def _open(context: Context, rows: list[Cells], never: list[str]) -> list[str]:
     closed = [each["url"] for each in context.about.get("beside", ()) if each["reason"]]
     if closed:
         found.append(f"{plural(len(closed), 'small object')} could not be read for keys, the first {shown(closed[0])}")
+    if not context.about.get("keys_tried", True):
+        found.append("the scan was stopped before keys that lie in backups were tried on the others: scan again")
     if context.about["first_look"]:
         found.append(_first_look(context))
     return found

@@ -172,13 +172,14 @@ def restrict(context: Context) -> Section:
 def _beside(context: Context, objects: Sequence[dict[str, Any]]) -> Grid:
     """The objects that hold keys, and the number of backups with values that these decrypt."""
     rows: list[Cells] = []
+    counts = context.rows(
+        "SELECT known_keys, count(*) FROM population WHERE state = 'examined' AND known_keys <> '' GROUP BY known_keys"
+    )
     for each in objects:
         place = name(each["url"])
-        count = context.number(
-            "SELECT count(*) FROM population WHERE state = 'examined' AND (list_contains(split(known_keys, '; '), ?) "
-            "OR contains(known_keys, ?))",
-            place,
-            f"the token in {place} decrypts",
-        )
-        rows.append((place, ", ".join(each["labels"]), each["tokens"], count))
-    return Grid("beside", ("object", "keys", "server tokens", "backups with values that it decrypts"), rows)
+        token = f"the token in {place} decrypts"
+        count = sum(number for text, number in counts if place in text.split("; ") or token in text)
+        kind = "backup" if each.get("backup") else "object"
+        rows.append((place, ", ".join(each["labels"]), each["tokens"], count, kind))
+    header = ("object", "keys", "server tokens", "backups with values that it decrypts", "kind")
+    return Grid("beside", header, rows)
