@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from auditor import inputs
 from auditor.encryption.configuration import Configuration, Key, load
-from auditor.encryption.strict_yaml import MOST_EVENTS, ConfigurationError
+from auditor.encryption.strict_json import MOST_EVENTS
+from auditor.encryption.strict_yaml import ConfigurationError
 from auditor.errors import UsageError
 from auditor.model.vocabulary import Provider
 from tests.helpers.calls import calls
