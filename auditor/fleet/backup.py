@@ -67,6 +67,8 @@ class Backup:
     """Whether nothing tells this content of the URL from another: it is examined in every run."""
     real: str = ""
     """Its path without links and `..`; empty for a URL."""
+    files: str = ""
+    """Digest of name, size and time of each file that is read with it; empty where it is one file or object."""
     latest: bool = True
     """Whether it is what its URL without a version reads; else an earlier version, or one of a removed object."""
 
@@ -103,7 +105,8 @@ class Backup:
     @property
     def content(self) -> str:
         """What tells this content of the URL from any other."""
-        return "\0".join((self.url, self.etag, str(self.size), self.modified))
+        own = (self.url, self.etag, str(self.size), self.modified)
+        return "\0".join((*own, self.files) if self.files else own)
 
     def id(self, settings: str) -> str:
         """The id of this content under these settings, the same in every run. settings: of Settings.fingerprint."""

@@ -50,7 +50,7 @@ class Settings:
         for backup in backups:
             cluster = self.clusters.of_url(*backup.places)
             text = every[cluster.name if cluster is not None else ""]
-            if self.options.use_found_config and "://" not in backup.url:
+            if "://" not in backup.url:  # files beside it are looked at for keys
                 beside = sorted(map(str, companions.candidates(Path(backup.url))))
                 text += repr(list(_dates(beside))) if beside else ""
             orders[backup.url] = Order(backup, backup.id(text), own)
