@@ -1,5 +1,6 @@
 """The scan of a fleet: what the sources hold is compared with what the data set holds, and the rest is examined."""
 
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -107,9 +108,10 @@ def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row
         every = list(key_objects.backups(listed.backups, beside))
         chosen = request.look.choose(every, request.settings.clusters)
         orders = request.settings.orders(every)
-        _save_listing(data, request, orders.values(), {backup.url for backup in chosen}, (listed, beside))
         known = data.known()
-        todo = [order for backup in chosen if _is_due(known.get((order := orders[backup.url]).id), order, request)]
+        due = {url for url, order in orders.items() if _is_due(known.get(order.id), order, request)}
+        _save_listing(data, request, orders.values(), ({backup.url for backup in chosen}, due), (listed, beside))
+        todo = [orders[backup.url] for backup in chosen if backup.url in due]
         begun(
             Begun(
                 found=len(every),
@@ -144,11 +146,13 @@ def _with_facts(request: FleetScan, beside: Sequence[KeyObject], data: DataSet) 
         neighbours=tuple(each.url for each in beside if each),
         beside=key_objects.digest(beside),
         restarts=data.restarts,
+        run=uuid.uuid4().hex,
     )
     return replace(request, settings=settings)
 
 
 def _is_due(known: Known | None, order: Order, request: FleetScan) -> bool:
+    """Whether a backup is to be examined: what the tables hold of it, if anything, holds no more."""
     if known is None or known.state.again or order.backup.anew:
         return True
     if known.applied != order.settings.applied(order.backup, known.cluster):
@@ -195,11 +199,15 @@ def _save_listing(
     data: DataSet,
     request: FleetScan,
     orders: Iterable[Order],
-    chosen: set[str],
+    examined: tuple[set[str], set[str]],
     met: tuple[Listing, Sequence[KeyObject]],
 ) -> None:
-    """Say what the sources hold. chosen: URLs of what is examined. met: all of them, and small objects with keys."""
-    listed, beside = met
+    """Say what the sources hold.
+
+    examined: URLs of what was chosen, and of what is to be examined, chosen or not. met: all of them, and small objects
+    with keys.
+    """
+    (chosen, due), (listed, beside) = examined, met
     urls = {order.backup.url for order in orders}
     rows: list[Row] = []
     for order in orders:
@@ -213,11 +221,13 @@ def _save_listing(
                 "source_argument": backup.source,
                 "label": cluster.name if cluster is not None else "",
                 "chosen": backup.url in chosen,
+                "due": backup.url in due,
                 **{name: getattr(backup, name) for name in names},
             }
         )
     look = request.look
     about = {
+        "run": request.settings.run,
         "listed": moment(datetime.now(UTC).timestamp()),
         "sources": [tables.legible(public_url(source)) for source in request.sources],
         "first_look": [look.since, look.sample, look.newest] if look.partial else [],

@@ -37,6 +37,8 @@ class Settings:
     """Digest of these."""
     retries: int = 2
     """Further attempts at a backup that fails for a passing reason."""
+    run: str = ""
+    """What tells the run from any other: each row says which one wrote it."""
     restarts: int = 0
     """How often the data set's table of value ids was begun anew."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)

@@ -69,6 +69,7 @@ def row(order: Order, state: State, reason: str = "", **cells: object) -> Row:
         "beside": order.settings.beside,
         "tool": __version__,
         "finished": moment(datetime.now(UTC).timestamp()),
+        "run": order.settings.run,
         **cells,
     }
     return legible_row(row)
