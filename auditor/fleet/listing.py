@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from auditor.errors import UsageError
-from auditor.evidence.discovery import companions, paths, remote
+from auditor.evidence.discovery import paths, remote
 from auditor.evidence.discovery.arguments import URL, resolve_arguments
 from auditor.evidence.exhibit import SQLITE_SIBLINGS
 from auditor.fleet import bucket, places, web
@@ -93,8 +93,7 @@ def listing(sources: Sequence[str]) -> Listing:
         unversioned += [] if listed.versions else [remote.shown(source)]
         small.update((each.url, each) for each in listed.objects if 0 < each.size <= LARGEST and not each.archived)
         for each in listed.objects:
-            if not companions.is_companion(each.name):
-                found.setdefault(each.url, each)
+            found.setdefault(each.url, each)
     return Listing(
         backups=tuple(sorted(found.values(), key=lambda backup: backup.url)),
         small=tuple(sorted(small.values(), key=lambda backup: backup.url)),

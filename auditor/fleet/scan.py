@@ -234,7 +234,7 @@ def _save_listing(
         "unversioned": list(listed.unversioned),
         "earlier_versions": listed.earlier,
         "delete_markers": listed.deleted,
-        "others": sum(each.text and not each and each.url not in urls for each in beside),
+        "others": sum((each.text or each.archive) and not each and each.url not in urls for each in beside),
         "tool": __version__,
         "compare": request.settings.compare_check,
         "redaction": request.redaction,
