@@ -128,6 +128,21 @@ def test_no_format_holds_what_a_terminal_obeys(tmp_path: Path) -> None:
     assert {"x\\x1b[2J", "y\\x0a\\xc2\\x85", "z\\x1b"} <= set(cells)
 
 
+def test_two_names_of_one_cluster_are_said(tmp_path: Path) -> None:
+    """Without uids in the file their paths make two of what the backups show to be one."""
+    for number, name in enumerate("ab", 5):
+        (tmp_path / name).mkdir()
+        shutil.copy(MIGRATION / "5-defragmented.db", tmp_path / name / fleet.name(number))
+    text = "".join(f'[cluster.{name}]\npaths = ["{tmp_path}/{name}/"]\n' for name in "ab")
+    uid = "71314e90-44b9-4311-833c-506d91031055"
+    for more, said in (("", True), (f'uid = "{uid}"\n', False)):
+        (tmp_path / "c.toml").write_text(text + more)
+        known = clusters_file.read(str(tmp_path / "c.toml"))
+        fleet.run(fleet.request(f"{tmp_path}/[ab]", tmp_path / "set", clusters=known))
+        words = " ".join(section(ask(tmp_path / "set", as_of=NIGHT), "population").sentences)
+        assert (f"a, b are one cluster: their backups show one uid, {uid};" in words) == said
+
+
 def test_what_new_only_counts(migrated: Path) -> None:
     report = ask(migrated, NOTHING_BEFORE, as_of=NIGHT, new_only=True)
     assert report.new
