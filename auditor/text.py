@@ -52,6 +52,20 @@ def shown(text: str | PathLike[str]) -> str:
     return printable(encode(fspath(text)))
 
 
+def escaped(text: str) -> str:
+    r"""A text with every unprintable character as \xNN. Backslashes stay: names in it may be printable() already."""
+    if text.isprintable():
+        return text
+    out = []
+    for character in text:
+        if character.isprintable():
+            out.append(character)
+        else:  # a surrogate that stands for no byte is nobody's: it is written as its code
+            handler = "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"
+            out.extend(f"\\x{octet:02x}" for octet in character.encode("utf-8", handler))
+    return "".join(out)
+
+
 def restore(text: str) -> bytes:
     """The bytes of a printable() text."""
     out, end = [], 0

@@ -1,21 +1,13 @@
 """A backup of a fleet: an object or a path of a source, and what tells it from any other."""
 
 import hashlib
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum
 
 from auditor.evidence.discovery import remote
-from auditor.text import encode, moment
+from auditor.fleet import name_time
+from auditor.text import encode
 
-_STAMPS = (
-    re.compile(r"(?<!\d)(20\d\d)-?(\d\d)-?(\d\d)[T_\-. ]?(\d\d)[:\-_]?(\d\d)[:\-_]?(\d\d)(?!\d)"),
-    re.compile(r"(?<!\d)(20\d\d)-(\d\d)-(\d\d)(?!\d)"),
-)
-"""Times in the names of backups: etcd-snapshot-2026-11-23T035916Z, snapshot_2026-11-23_035916.db, 2026-11-23.db."""
-_EPOCH = re.compile(r"(?<!\d)(1[4-9]\d{8}|2\d{9})(?!\d)")
-"""Seconds since 1970, which k3s and RKE2 end a snapshot's name with."""
 NEVER = "1970-01-01T00:00:00Z"
 """The last modification of what has none that is known."""
 ID = 24
@@ -75,6 +67,8 @@ class Backup:
     """Whether nothing tells this content of the URL from another: it is examined in every run."""
     real: str = ""
     """Its path without links and `..`; empty for a URL."""
+    files: str = ""
+    """Digest of name, size and time of each file that is read with it; empty where it is one file or object."""
     latest: bool = True
     """Whether it is what its URL without a version reads; else an earlier version, or one of a removed object."""
 
@@ -86,7 +80,7 @@ class Backup:
     @property
     def taken(self) -> str:
         """The time at which it was taken, ISO 8601 in UTC: that in its name, else the last modification."""
-        return _stamp(self.name) or f"{self.modified[:19]}Z"
+        return name_time.of(self.name, self.modified) or f"{self.modified[:19]}Z"
 
     @property
     def kept(self) -> str:
@@ -111,7 +105,8 @@ class Backup:
     @property
     def content(self) -> str:
         """What tells this content of the URL from any other."""
-        return "\0".join((self.url, self.etag, str(self.size), self.modified))
+        own = (self.url, self.etag, str(self.size), self.modified)
+        return "\0".join((*own, self.files) if self.files else own)
 
     def id(self, settings: str) -> str:
         """The id of this content under these settings, the same in every run. settings: of Settings.fingerprint."""
@@ -121,16 +116,3 @@ class Backup:
 def public_url(url: str) -> str:
     """A path or URL without what may be secret in it."""
     return remote.shown(url) if url.partition("://")[0] in remote.WEB else url
-
-
-def _stamp(name: str) -> str:
-    """The time in a name; empty where there is none, or none that a calendar has."""
-    for pattern in _STAMPS:
-        if match := pattern.search(name):
-            try:
-                parts = [int(part) for part in match.groups()]
-                return moment(datetime(*parts, tzinfo=UTC).timestamp())  # type: ignore[misc,arg-type]
-            except ValueError:
-                continue
-    match = _EPOCH.search(name)
-    return moment(int(match[1])) if match else ""

@@ -262,9 +262,10 @@ class DataSet:
 
 LISTING_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("backup", "url", "source_argument", "modified", "etag", "taken", "label")]
-    + [("size", pa.int64()), ("chosen", pa.bool_())]
+    + [("size", pa.int64()), ("chosen", pa.bool_()), ("due", pa.bool_())]
 )
-"""One row a backup of a source: `chosen` unless --since, --sample or --newest-per-cluster left it out."""
+"""One row a backup of a source: `chosen` unless --since, --sample or --newest-per-cluster left it out; `due` where what
+the tables held of it then, if anything, holds no more: it is examined once the listing's run has written its row."""
 KEY_OBJECTS_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("url", "provider", "key_name")] + [("tokens", pa.int64()), ("backup", pa.bool_())]
 )

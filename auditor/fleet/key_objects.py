@@ -11,13 +11,14 @@ from functools import partial
 from typing import Any
 
 from auditor.errors import AuditorError, describe
-from auditor.evidence.discovery import bystanders
+from auditor.evidence.discovery import bystanders, companions
 from auditor.fleet.backup import ID, Backup
 from auditor.fleet.errors import DataSetError
 from auditor.fleet.task import PRELOADED
 from auditor.scanning import child
 from auditor.scanning.child import Death, Start
 from auditor.text import encode
+from auditor.version import __version__
 
 AT_ONCE, BATCH = 8, 512
 """Objects that are read at once, and by one process."""
@@ -36,6 +37,8 @@ class KeyObject:
     """Server tokens of k3s or RKE2 in it."""
     text: bool = False
     """Whether it is a text in which no value begins, and so no backup."""
+    archive: bool = False
+    """Whether it is an archive of nothing but such texts."""
     reason: str = ""
     """Why it could not be read; empty where it was."""
     backup: bool = False
@@ -74,16 +77,23 @@ def digest(objects: Iterable[KeyObject]) -> str:
 
 
 def backups(every: Iterable[Backup], objects: Iterable[KeyObject]) -> Iterator[Backup]:
-    """The backups without texts in which no value begins, unless their names are a backup's and they hold no keys."""
-    texts = {each.url: each for each in objects if each.text}
+    """The backups without texts in which no value begins, and archives of such; by their content, as in folders.
+
+    One without keys is a backup all the same where its name is one's, and of an archive no companion's.
+    """
+    known = {each.url: each for each in objects}
     for backup in every:
-        text = texts.get(backup.url)
-        if text is None or not (text or not bystanders.is_likely(backup.name)):
+        own = known.get(backup.url)
+        if own is None or not (
+            (own.text and (own or not bystanders.is_likely(backup.name)))
+            or (own.archive and (own or companions.is_companion(backup.name)))
+        ):
             yield backup
 
 
 def _content(backup: Backup) -> str:
-    return hashlib.sha256(encode(backup.content)).hexdigest()[:ID]
+    """Digest of the content of an object, and of the version that says what it is."""
+    return hashlib.sha256(encode(f"{backup.content}\0{__version__}")).hexdigest()[:ID]
 
 
 def _answers(places: Sequence[tuple[str, str]]) -> list[KeyObject]:
@@ -111,4 +121,4 @@ def _one(url: str, content: str) -> KeyObject:
         neighbour = neighbours.read(url)
     except AuditorError as error:
         return KeyObject(url, content, reason=describe(error))
-    return KeyObject(url, content, tuple(neighbour.labels), len(neighbour.tokens), neighbour.text)
+    return KeyObject(url, content, tuple(neighbour.labels), len(neighbour.tokens), neighbour.text, neighbour.archive)

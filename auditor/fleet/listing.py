@@ -1,19 +1,22 @@
 """From SOURCEs to what lies in them: folders, patterns, prefixes of buckets, lists in a file."""
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from auditor.errors import UsageError
-from auditor.evidence.discovery import companions, remote
+from auditor.evidence.discovery import paths, remote
 from auditor.evidence.discovery.arguments import URL, resolve_arguments
+from auditor.evidence.exhibit import SQLITE_SIBLINGS
 from auditor.fleet import bucket, places, web
-from auditor.fleet.backup import NEVER, Backup
+from auditor.fleet.backup import ID, NEVER, Backup
 from auditor.hunt.neighbours import LARGEST
-from auditor.text import shown
+from auditor.text import encode, shown
 from auditor.verify.own import is_report
 
 LIST = "@"
@@ -90,8 +93,7 @@ def listing(sources: Sequence[str]) -> Listing:
         unversioned += [] if listed.versions else [remote.shown(source)]
         small.update((each.url, each) for each in listed.objects if 0 < each.size <= LARGEST and not each.archived)
         for each in listed.objects:
-            if not companions.is_companion(each.name):
-                found.setdefault(each.url, each)
+            found.setdefault(each.url, each)
     return Listing(
         backups=tuple(sorted(found.values(), key=lambda backup: backup.url)),
         small=tuple(sorted(small.values(), key=lambda backup: backup.url)),
@@ -104,13 +106,35 @@ def _local(source: str) -> Iterator[Backup]:
     for text in resolve_arguments([source], is_report):
         path = Path(text)
         try:
-            own = [inner.stat() for inner in path.rglob("*") if inner.is_file()] if path.is_dir() else [path.stat()]
+            files = [_facts(path, path.name)] if not path.is_dir() else list(_inside(path))
         except OSError as error:
             if text == source:
                 raise UsageError(f"{shown(source)}: {error.strerror}") from None
-            own = []  # listed, and reported by whoever opens it
-        newest = max((each.st_mtime_ns for each in own), default=0)
-        yield _file(path, source, sum(each.st_size for each in own), newest)
+            files = []  # listed, and reported by whoever opens it
+        if files and paths.is_sqlite(path):
+            siblings = (path.with_name(path.name + ending) for ending in SQLITE_SIBLINGS)
+            files += [_facts(each, each.name) for each in siblings if each.is_file()]
+        several = len(files) > 1 or path.is_dir()
+        backup = _file(path, source, sum(size for _, size, _ in files), max((at for *_, at in files), default=0))
+        yield replace(backup, files=hashlib.sha256(encode(repr(sorted(files)))).hexdigest()[:ID]) if several else backup
+
+
+def _facts(path: Path, name: str) -> tuple[str, int, int]:
+    """Name, size, and time in nanoseconds of a file that is read with a backup. Raises OSError."""
+    status = path.stat()
+    return name, status.st_size, status.st_mtime_ns
+
+
+def _inside(folder: Path) -> Iterator[tuple[str, int, int]]:
+    """_facts() of every file in a folder and below it, also where links lead to."""
+    met = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        met.add(os.path.realpath(root))
+        folders[:] = [name for name in folders if os.path.realpath(os.path.join(root, name)) not in met]  # noqa: PTH118
+        for name in names:
+            path = Path(root, name)
+            with suppress(OSError):  # whoever opens it says so
+                yield _facts(path, path.relative_to(folder).as_posix())
 
 
 def _add(found: dict[str, Backup], backup: Backup) -> None:

@@ -1,5 +1,6 @@
 """The scan of a fleet: what the sources hold is compared with what the data set holds, and the rest is examined."""
 
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -107,16 +108,17 @@ def scan(request: FleetScan, begun: Callable[[Begun], None], done: Callable[[Row
         every = list(key_objects.backups(listed.backups, beside))
         chosen = request.look.choose(every, request.settings.clusters)
         orders = request.settings.orders(every)
-        rows, about = _listing(request, orders.values(), {backup.url for backup in chosen}, (listed, beside))
+        known = data.known()
+        due = {url for url, order in orders.items() if _is_due(known.get(order.id), order, request)}
+        rows, about = _listing(request, orders.values(), ({backup.url for backup in chosen}, due), (listed, beside))
 
         def save(known: Mapping[str, Known], *, keys_tried: bool) -> None:
             holders = key_backups.objects(orders.values(), known)
             data.save_listing(rows, {**about, "keys_tried": keys_tried}, [*beside, *holders])
 
         ordered = [orders[backup.url] for backup in chosen]
-        known = data.known()
         save(known, keys_tried=False)  # what a run that is stopped before its second pass leaves is no pass
-        todo = [order for order in ordered if _is_due(known.get(order.id), order, request)]
+        todo = [order for order in ordered if order.backup.url in due]
         begun(_begun(len(every), ordered, todo))
         _examine(data, request, todo, done)
         known = data.known() if todo else known
@@ -160,11 +162,13 @@ def _with_facts(request: FleetScan, beside: Sequence[KeyObject], data: DataSet) 
         neighbours=tuple(each.url for each in beside if each),
         beside=key_objects.digest(beside),
         restarts=data.restarts,
+        run=uuid.uuid4().hex,
     )
     return replace(request, settings=settings)
 
 
 def _is_due(known: Known | None, order: Order, request: FleetScan) -> bool:
+    """Whether a backup is to be examined: what the tables hold of it, if anything, holds no more."""
     if known is None or known.state.again or order.backup.anew:
         return True
     if known.applied != order.settings.applied(order.backup, known.cluster):
@@ -208,13 +212,17 @@ def _refuse_own(sources: Iterable[str], every: Iterable[Backup], folder: DataSet
 
 
 def _listing(
-    request: FleetScan, orders: Iterable[Order], chosen: set[str], met: tuple[Listing, Sequence[KeyObject]]
+    request: FleetScan,
+    orders: Iterable[Order],
+    examined: tuple[set[str], set[str]],
+    met: tuple[Listing, Sequence[KeyObject]],
 ) -> tuple[list[Row], dict[str, object]]:
     """What the sources hold: a row a backup, and facts of the run.
 
-    chosen: URLs of what is examined. met: all of them, and small objects with keys.
+    examined: URLs of what was chosen, and of what is to be examined, chosen or not. met: all of them, and small objects
+    with keys.
     """
-    listed, beside = met
+    (chosen, due), (listed, beside) = examined, met
     urls = {order.backup.url for order in orders}
     rows: list[Row] = []
     for order in orders:
@@ -228,18 +236,20 @@ def _listing(
                 "source_argument": backup.source,
                 "label": cluster.name if cluster is not None else "",
                 "chosen": backup.url in chosen,
+                "due": backup.url in due,
                 **{name: getattr(backup, name) for name in names},
             }
         )
     look = request.look
     about: dict[str, object] = {
+        "run": request.settings.run,
         "listed": moment(datetime.now(UTC).timestamp()),
         "sources": [tables.legible(public_url(source)) for source in request.sources],
         "first_look": [look.since, look.sample, look.newest] if look.partial else [],
         "unversioned": list(listed.unversioned),
         "earlier_versions": listed.earlier,
         "delete_markers": listed.deleted,
-        "others": sum(each.text and not each and each.url not in urls for each in beside),
+        "others": sum((each.text or each.archive) and not each and each.url not in urls for each in beside),
         "tool": __version__,
         "compare": request.settings.compare_check,
         "redaction": request.redaction,

@@ -70,6 +70,7 @@ TABLES: dict[str, pa.Schema] = {
         configurations=_NUMBER,
         tool=_TEXT,
         finished=_TEXT,
+        run=_TEXT,
         seconds=_REAL,
     ),
     "sources": _schema(backup=_TEXT, source=_TEXT, kind=_TEXT, size=_NUMBER, modified=_TEXT, sha256=_TEXT),

@@ -37,6 +37,8 @@ class Settings:
     """Digest of these."""
     retries: int = 2
     """Further attempts at a backup that fails for a passing reason."""
+    run: str = ""
+    """What tells the run from any other: each row says which one wrote it."""
     restarts: int = 0
     """How often the data set's table of value ids was begun anew."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
@@ -50,7 +52,7 @@ class Settings:
         for backup in backups:
             cluster = self.clusters.of_url(*backup.places)
             text = every[cluster.name if cluster is not None else ""]
-            if self.options.use_found_config and "://" not in backup.url:
+            if "://" not in backup.url:  # files beside it are looked at for keys
                 beside = sorted(map(str, companions.candidates(Path(backup.url))))
                 text += repr(list(_dates(beside))) if beside else ""
             orders[backup.url] = Order(backup, backup.id(text), own)

@@ -72,6 +72,7 @@ def row(order: Order, state: State, reason: str = "", **cells: object) -> Row:
         "tried_from": " ".join(each.id for each in order.key_backups),
         "tool": __version__,
         "finished": moment(datetime.now(UTC).timestamp()),
+        "run": order.settings.run,
         **cells,
     }
     return legible_row(row)

@@ -22,7 +22,7 @@ from auditor.errors import UnreadableEvidence
 from auditor.evidence.containers import magic
 from auditor.evidence.discovery import bystanders, remote
 from auditor.evidence.exhibit import role_of
-from auditor.hunt import companion_configs, k3s
+from auditor.hunt import companion_configs, k3s, text_archives
 from auditor.judgement.criteria import Criteria
 from auditor.judgement.selection import Selection
 from auditor.kubernetes.store import Store
@@ -56,6 +56,8 @@ class Neighbour:
     """Passwords of server tokens."""
     text: bool = False
     """Whether it is a text in which no value begins, and so no backup."""
+    archive: bool = False
+    """Whether it is an archive of nothing but such texts."""
 
     def __bool__(self) -> bool:
         return bool(self.entries or self.tokens)
@@ -74,8 +76,7 @@ def name(location: str) -> str:
 def read(location: str) -> Neighbour:
     """The keys in one object. location: its path or URL. Raises UnreadableEvidence where it cannot be read whole."""
     raw = remote.read(location, LARGEST) if "://" in location else _local(location)
-    head = raw[: magic.HEAD]
-    if magic.sniff(head) in magic.STORES:
+    if magic.sniff(raw[: magic.HEAD]) in magic.STORES:
         return Neighbour(name(location))
     entries: dict[tuple[Provider, Key], ProviderEntry] = {}
     tokens: dict[bytes, None] = {}
@@ -88,7 +89,13 @@ def read(location: str) -> Neighbour:
                     if entry.provider in LOCAL_PROVIDERS
                 )
         tokens.update(dict.fromkeys(_passwords(path, part)))
-    return Neighbour(name(location), tuple(entries.values()), tuple(tokens), text=_is_text(head, raw))
+    return Neighbour(
+        name(location),
+        tuple(entries.values()),
+        tuple(tokens),
+        text=_is_text(raw),
+        archive=text_archives.holds_texts(raw, MOST_UNPACKED, _is_text),
+    )
 
 
 def added(
@@ -158,7 +165,8 @@ def _renamed(
             yield provider, decode(restore(label)), secret
 
 
-def _is_text(head: bytes, raw: bytes) -> bool:
+def _is_text(raw: bytes) -> bool:
+    head = raw[: magic.HEAD]
     try:
         evidence = magic.sniff(head) in magic.CONTAINERS or role_of(head) is not None
     except UnreadableEvidence:

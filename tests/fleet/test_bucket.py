@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from typing import Any
 import pytest
 
 import auditor
+from auditor.model.vocabulary import Severity
+from tests.fleet.test_neighbours import packed
 from tests.helpers import azurite, fleet, gcs
 from tests.helpers.buckets import KEYS, delete, put, served
-from tests.helpers.fixtures import PLAINTEXT, PROVIDERS
+from tests.helpers.fixtures import MIGRATION, PLAINTEXT, PROVIDERS
+from tests.helpers.objects import StoredObject
 from tests.helpers.sweeps import everything
 
 CLUSTERS, DAYS = 2, 9 if everything() else 4
@@ -103,6 +107,52 @@ def test_a_fleet_in_a_bucket(
     assert texts == "1"
     missing = fleet.command("fleet", "scan", "s3://backups/none/", "--dataset", "s3://sets/x", "--no-compare")
     assert (missing.returncode, "no object" in missing.stderr or "no such" in missing.stderr) == (2, True)
+
+
+CLEAN = MIGRATION / "7-rotated.db"
+ROTATED = MIGRATION / "7-rotated.encryption.json"
+SECRETS = json.dumps(
+    {"apiVersion": "v1", "kind": "SecretList", "items": [StoredObject(data={b"password": b"CANARY-9988"}).tree()]}
+).encode()
+PAIRED = "static_kuberesources_2026-11-23_040000.tar.gz"
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "backup"),
+    [
+        ("enc.yaml", ROTATED.read_bytes(), False),
+        (PAIRED, packed(b'{"kind":"Pod","apiVersion":"v1"}', "pod.json"), False),
+        (PAIRED, packed(ROTATED.read_bytes(), "encryption-config"), False),
+        ("enc.yaml", PLAINTEXT.read_bytes(), True),
+        ("secrets_encryption.yaml", SECRETS, True),
+        (PAIRED, packed(PLAINTEXT.read_bytes(), "etcd/snapshot.db"), True),
+        (PAIRED, packed(SECRETS, "secrets.json"), True),
+        (PAIRED, b"<html>503</html>", True),
+        ("cluster.rkestate", SECRETS + b" " * (4 << 20), True),
+        ("k0s.yaml", b"", True),
+    ],
+)
+def test_no_object_is_passed_over_by_its_name(
+    s3: tuple[str, dict[str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    raw: bytes,
+    backup: bool,
+) -> None:
+    """What is named like a file of keys is a backup like any other, unless it is a text, or an archive of texts."""
+    address, environment = s3
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    bucket = f"named{zlib.crc32(name.encode() + raw)}"
+    put(f"{address}/{bucket}", b"")
+    put(f"{address}/{bucket}/snapshot_2026-11-23_040000.db", CLEAN.read_bytes())
+    put(f"{address}/{bucket}/{name}", raw)
+    summary, rows = fleet.run(fleet.request(f"s3://{bucket}/", tmp_path / "set"))
+    assert [row["url"] for row in rows if row["url"].endswith(name)] == [f"s3://{bucket}/{name}"] * backup
+    assert summary.found == 1 + backup
+    if backup:
+        assert summary.exit_code(Severity.CRITICAL) == (1 if len(raw) > 99 else 3)
 
 
 def test_versions_and_locks(s3: tuple[str, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Keys in other objects of the sources: whoever holds the bucket reads what they decrypt."""
 
 import base64
+import gzip
 import hashlib
 import io
 import json
@@ -66,6 +67,30 @@ def test_what_holds_no_key_is_none(tmp_path: Path) -> None:
         assert not neighbours.read(str(path))
     assert neighbours.read(str(tmp_path / "a")).text
     assert not neighbours.read(str(tmp_path / "b")).text
+
+
+LIST = b'{"apiVersion":"v1","kind":"SecretList","items":[{"kind":"Secret","metadata":{"name":"a"}}]}'
+
+
+@pytest.mark.parametrize(
+    ("archive", "texts"),
+    [
+        (packed(b'{"kind":"Pod","apiVersion":"v1"}', "pod.json"), True),
+        (packed(ROTATING.read_bytes(), "encryption-config"), True),
+        (packed(LIST, "secrets.json"), False),
+        (packed(ENCRYPTED.read_bytes(), "etcd/snapshot.db"), False),
+        (packed(packed(LIST, "secrets.json"), "inner.tar.gz"), False),
+        (packed(b"\0\1\2", "image"), False),
+        (packed(b"words", "a")[:-9], False),
+        (packed(b"words", "a") + b"more", False),
+        (gzip.compress(gzip.decompress(packed(b"words", "a")) + b"behind its end"), False),
+        (gzip.compress(b"words"), False),
+        (b"words", False),
+    ],
+)
+def test_an_archive_of_texts_alone_is_told_by_all_of_its_content(tmp_path: Path, archive: bytes, texts: bool) -> None:
+    (tmp_path / "a").write_bytes(archive)
+    assert neighbours.read(str(tmp_path / "a")).archive == texts
 
 
 def test_tokens_are_read(tmp_path: Path) -> None:

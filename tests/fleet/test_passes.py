@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 
 from auditor.fleet import clusters
+from auditor.fleet.folder import DataSetFolder
+from auditor.fleet.report import build
+from auditor.fleet.report.context import Context, Questions
+from auditor.fleet.report.model import FleetReport
+from auditor.fleet.scan import FleetScan, scan
 from auditor.fleet.selection import FirstLook
 from auditor.model.vocabulary import Severity
 from auditor.options import Options
@@ -90,6 +95,52 @@ def test_one_configuration_under_several_names_is_one(backups: Path, tmp_path: P
             fleet.run(fleet.request(backups, tmp_path / f"{case}{count}", **more))
             rows = fleet.table(tmp_path / f"{case}{count}", "backups")
             assert {row["configurations"] for row in rows} == {count}
+
+
+class _StoppedError(Exception):
+    pass
+
+
+def _stopped(scanned: FleetScan) -> None:
+    """A run that is stopped when it has said what the sources hold, and before it examines anything."""
+
+    def stop(_: object) -> None:
+        raise _StoppedError
+
+    with pytest.raises(_StoppedError):
+        scan(scanned, stop, lambda _: None)
+
+
+@pytest.mark.parametrize("case", ["keys", "compromised", "owner"])
+def test_what_is_to_be_examined_again_is_not_examined(tmp_path: Path, case: str) -> None:
+    """Keys that come to lie beside a backup, and a cluster's options and owner that are others now."""
+    folder, file, key = tmp_path / "backups", tmp_path / "c.toml", fleet.key(tmp_path)
+    folder.mkdir()
+    shutil.copy(MIGRATION / "7-rotated.db", folder / fleet.name(7))
+    text = f'[cluster.prod]\nuid = "71314e90-44b9-4311-833c-506d91031055"\nencryption-config = ["{ROTATED}"]\n'
+    more = {"keys": "", "compromised": 'compromised-key = ["aescbc:key2"]\n', "owner": 'owner = "b"\n'}[case]
+
+    def request(text: str) -> FleetScan:
+        file.write_text(text)
+        return fleet.request(folder, tmp_path / "set", key, clusters=clusters.read(str(file)))
+
+    questions = Questions(as_of=f"{fleet.name(7)[9:19]}T02:00:00Z")
+
+    def report() -> FleetReport:
+        return build.build(Context(DataSetFolder(str(tmp_path / "set")), questions))
+
+    fleet.run(request(text))
+    assert report().exit_code == 0
+    if case == "keys":
+        shutil.copy(ROTATED, folder / "notes.json")
+    _stopped(request(text + more))
+    stopped = report()
+    assert (stopped.exit_code, "1 backup not attempted" in stopped.open_questions) == (3, True)
+    assert not stopped.findings
+    assert len(fleet.run(request(text + more))[1]) == 1
+    assert report().exit_code == (0 if case == "owner" else 1)
+    assert fleet.run(request(text + more))[1] == []
+    assert report().exit_code == (0 if case == "owner" else 1)
 
 
 @pytest.mark.parametrize(

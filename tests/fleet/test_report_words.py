@@ -3,8 +3,10 @@
 import io
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from xml.etree import ElementTree as ET
 
 import pyarrow.parquet as pq
 import pytest
@@ -14,7 +16,7 @@ from auditor.fleet.folder import DataSetFolder
 from auditor.fleet.report import build, statement, write
 from auditor.fleet.report.context import Context, Questions
 from auditor.fleet.report.migration import Target
-from auditor.fleet.report.model import Answer
+from auditor.fleet.report.model import Answer, FleetReport
 from tests.fleet.test_report import ask, section
 from tests.helpers import fleet
 from tests.helpers.fixtures import MIGRATION
@@ -90,6 +92,55 @@ def test_every_format_begins_with_it(migrated: Path) -> None:
         "  the migration to kms is INCOMPLETE",
         "  4 backups outside the retention with a finding of critical or above",
     ]
+
+
+def test_no_format_holds_what_a_terminal_obeys(tmp_path: Path) -> None:
+    """Control characters of sources, of names of files, of clusters and owners; the XML of JUnit is well-formed."""
+    folder = tmp_path / "b\x1b[31m\x01\u202e"
+    folder.mkdir()
+    shutil.copy(MIGRATION / "1-plaintext.db", folder / f"a\x1b[2J\n\x9b{fleet.name(4)}")
+    (folder / f"b\x07\ufffe{fleet.name(5)}").write_bytes(bytes(5000))
+    (tmp_path / "c.toml").write_text(
+        f'[cluster."x\\u001b[2J"]\npaths = ["{tmp_path}/*"]\nowner = "o\\u0007"\nevery = "1h"\n'
+        '[cluster."y\\n\\u0085"]\nuid = "none"\n'
+    )
+    known = clusters_file.read(str(tmp_path / "c.toml"))
+    fleet.run(fleet.request(folder, tmp_path / "set", fleet.key(tmp_path), clusters=known))
+    context = Context(DataSetFolder(str(tmp_path / "set")), Questions(as_of=NIGHT))
+    report = build.build(context, {**NOTHING_BEFORE, "clusters": {"z\x1b": [1, 1, 0]}}, Target.of("kms", "2026-11-01"))
+    formats: dict[str, Callable[[FleetReport, IO[str]], None]] = {
+        **write.FORMATS,
+        "statement": lambda report, out: statement.write(report, context, out),
+    }
+    for name, function in formats.items():
+        with io.StringIO() as out:
+            function(report, out)
+            text = out.getvalue()
+        assert not [mark for mark in text if not mark.isprintable() and mark not in "\n\r\t"], name
+        if name == "junit":
+            ET.fromstring(text)
+    for line in (*report.exceptions, *(line for each in report.sections for line in each.sentences)):
+        assert line.isprintable()
+    (sources,) = (line for line in section(report, "population").sentences if line.startswith("Sources: "))
+    assert f"{tmp_path}/b\\x1b[31m\\x01\\xe2\\x80\\xae." in sources
+    cells = [cell for each in report.sections for grid in each.grids for row in grid.rows for cell in row]
+    assert all(cell.isprintable() for cell in cells if isinstance(cell, str))
+    assert {"x\\x1b[2J", "y\\x0a\\xc2\\x85", "z\\x1b"} <= set(cells)
+
+
+def test_two_names_of_one_cluster_are_said(tmp_path: Path) -> None:
+    """Without uids in the file their paths make two of what the backups show to be one."""
+    for number, name in enumerate("ab", 5):
+        (tmp_path / name).mkdir()
+        shutil.copy(MIGRATION / "5-defragmented.db", tmp_path / name / fleet.name(number))
+    text = "".join(f'[cluster.{name}]\npaths = ["{tmp_path}/{name}/"]\n' for name in "ab")
+    uid = "71314e90-44b9-4311-833c-506d91031055"
+    for more, said in (("", True), (f'uid = "{uid}"\n', False)):
+        (tmp_path / "c.toml").write_text(text + more)
+        known = clusters_file.read(str(tmp_path / "c.toml"))
+        fleet.run(fleet.request(f"{tmp_path}/[ab]", tmp_path / "set", clusters=known))
+        words = " ".join(section(ask(tmp_path / "set", as_of=NIGHT), "population").sentences)
+        assert (f"a, b are one cluster: their backups show one uid, {uid};" in words) == said
 
 
 def test_what_new_only_counts(migrated: Path) -> None:

@@ -7,6 +7,7 @@ from auditor.fleet.report import conclusion, keys, leak, migration, population, 
 from auditor.fleet.report.context import Context
 from auditor.fleet.report.migration import Outcome, Target
 from auditor.fleet.report.model import FleetReport, Section
+from auditor.text import escaped
 from auditor.version import __version__
 
 
@@ -47,12 +48,13 @@ def build(context: Context, earlier: dict[str, Any] | None = None, target: Targe
         dataset=context.folder.shown,
         tool=__version__,
         as_of=context.as_of,
-        sections=(conclusion.section(found, open_questions), *sections),
+        # the one place in which names become safe to print, whatever writes them
+        sections=tuple(each.escaped() for each in (conclusion.section(found, open_questions), *sections)),
         new=new,
         severe=found.severe,
-        findings=found.findings,
-        standing=found.standing,
-        open_questions=open_questions,
+        findings=tuple(map(escaped, found.findings)),
+        standing=tuple(map(escaped, found.standing)),
+        open_questions=tuple(map(escaped, open_questions)),
         sha256=objects_sha256(context),
         state=now,
     )

@@ -131,7 +131,8 @@ class Context:
     def _prepare(self) -> None:
         """The tables of all questions.
 
-        population: one row a backup of the listing, with `who` (its cluster's name or uid) and what became of it.
+        population: one row a backup of the listing, with `who` (its cluster's name or uid) and what became of it. A row
+        of `backups` that holds no more, as the listing says, is none until the listing's own run has written it anew.
         `store` is what backups are compared within: the cluster, or the backup alone where that is not known. `timed`:
         its time is known, and not later than the report's. `retention` and `inside`: --retention, else the cluster's.
         newest: the newest examined backup of each store; of the same second the one of the highest revision. One that
@@ -142,7 +143,8 @@ class Context:
         is not current: its newest backup was not decrypted whole, or value ids are missing.
         """
         self._clusters()
-        self.connection.execute(_POPULATION, [self.at + SKEW, self.questions.retention, self.at])
+        run = self.about.get("run", "")
+        self.connection.execute(_POPULATION, [run, self.at + SKEW, self.questions.retention, self.at])
         self.connection.execute("""
             CREATE TABLE newest AS
             SELECT store, any_value(who) AS who, any_value(known) AS known, any_value(timed) AS timed,
@@ -177,7 +179,8 @@ WITH met AS (
         coalesce(b.readable_alone, b.readable, 0) AS readable_alone, coalesce(b.hold, '') AS hold,
         coalesce(b.known_keys, '') AS known_keys, coalesce(b.version, false) AS version,
         coalesce(b.revision, 0) AS revision, l.taken <> l.modified[1:19] || 'Z' AS named
-    FROM listing_arrow l LEFT JOIN all_backups b USING (backup)),
+    FROM listing_arrow l LEFT JOIN all_backups b
+        ON b.backup = l.backup AND (NOT coalesce(l.due, false) OR b.run = ?)),
 dated AS (
     SELECT m.*, who NOT IN ('unknown', 'several') AS known, stamp > 0 AND stamp <= ? AS timed,
         coalesce(nullif(?, 0), k.retention, 0) AS retention,

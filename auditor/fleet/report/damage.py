@@ -25,8 +25,10 @@ def listing(raw: bytes, folder: DataSetFolder) -> tuple[pa.Table, dict[str, Any]
         table = pq.read_table(pa.BufferReader(raw))
         about: dict[str, Any] = json.loads(table.schema.metadata[b"run"])
         rows = table.select(_NEEDED)
+        due = table["due"] if "due" in table.column_names else pa.nulls(table.num_rows, pa.bool_())
+        rows = rows.append_column("due", due.cast(pa.bool_()))  # an earlier version of the tool says nothing of it
         damaged = not {"listed", "sources", "clusters", "first_look"} <= set(about)
-        damaged |= rows.schema.types != [LISTING_SCHEMA.field(name).type for name in _NEEDED]
+        damaged |= rows.schema.types[:-1] != [LISTING_SCHEMA.field(name).type for name in _NEEDED]
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):
         damaged = True
     if damaged:

@@ -1,9 +1,11 @@
 """The answers: sections, each with a verdict of its own, sentences and grids."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
+
+from auditor.text import escaped
 
 Cell = str | int
 Cells = tuple[Cell, ...]
@@ -30,6 +32,11 @@ class Grid:
     folded: bool = False
     """Whether the page shows it on demand only."""
 
+    def escaped(self) -> "Grid":
+        """The same without unprintable characters."""
+        rows = [tuple(escaped(cell) if isinstance(cell, str) else cell for cell in row) for row in self.rows]
+        return replace(self, rows=rows)
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -42,10 +49,15 @@ class Section:
     sentences: tuple[str, ...]
     grids: tuple[Grid, ...] = ()
 
+    def escaped(self) -> "Section":
+        """The same without unprintable characters, which names and sources may hold."""
+        sentences, grids = map(escaped, self.sentences), (grid.escaped() for grid in self.grids)
+        return replace(self, title=escaped(self.title), sentences=tuple(sentences), grids=tuple(grids))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetReport:
-    """All answers."""
+    """All answers, without unprintable characters but in `state`."""
 
     dataset: str
     """Name of the data set."""

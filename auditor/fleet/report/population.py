@@ -109,6 +109,13 @@ def _more(context: Context, rows: list[Cells]) -> list[str]:
         "the time decides."
         for who, count in context.rows("SELECT who, backups FROM contrary WHERE named ORDER BY who")
     ]
+    sentences += [
+        f"{names} are one cluster: their backups show one uid, {uid}; give it one entry in --clusters, with that uid."
+        for uid, names in context.rows("""
+            SELECT cluster, string_agg(DISTINCT label, ', ' ORDER BY label) FROM population
+            WHERE state = 'examined' AND cluster NOT IN ('unknown', 'several') AND label <> ''
+            GROUP BY cluster HAVING count(DISTINCT label) > 1 ORDER BY cluster""")
+    ]
     foreign = sum(int(row[2]) for row in rows if row[-1] == "no")
     if foreign:
         sentences.append(f"{plural(foreign, 'backup')} of no cluster that --clusters lists.")

@@ -5,6 +5,7 @@ from typing import IO
 from auditor.fleet.report.context import Context
 from auditor.fleet.report.model import FleetReport, Grid, Section
 from auditor.reports.controls import CONTROLS, VERSIONS
+from auditor.text import escaped
 
 RELEVANT = (
     "PCI DSS 4.0, 3.5 to 3.7",
@@ -39,7 +40,7 @@ def write(report: FleetReport, context: Context, out: IO[str]) -> None:
         f"Current             compared {current}",
         "",
         "Criteria",
-        *(f"  {policy}" for (policy,) in policies if policy),
+        *(f"  {escaped(policy)}" for (policy,) in policies if policy),
         "",
         "Population",
         *_sentences(sections["population"]),
