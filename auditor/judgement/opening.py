@@ -254,11 +254,18 @@ def _judge_keys(values: Selection, criteria: Criteria, keyring: Keyring, rows: I
 
 
 def _judge_unreadable(values: Selection, criteria: Criteria, current: Bools) -> None:
-    """Mark values under no known provider that no provider of the resource's rule reads: plain ones need identity."""
+    """Mark values under no known provider that no provider of the resource's rule reads: plain ones need identity.
+
+    The rule is that of the resource which the etcd key names: a Secret under the key of a ConfigMap is read as one.
+    Under a key that names none nothing is said.
+    """
     batch = values.batch
     for code, _ in value_counts(values.resource[current].astype(np.int64)):
         unreadable = current & (values.resource == code)
-        if criteria.policy.reads_plaintext(values.resources[code].name):
+        resource = values.resources[code].stored_as
+        if not resource:
+            continue
+        if criteria.policy.reads_plaintext(resource):
             claims = batch.data.starts_with(batch.value_at, batch.value_size, prefixes.ENCRYPTED)
-            unreadable &= claims if criteria.policy.serves(values.resources[code].name) else False
+            unreadable &= claims if criteria.policy.serves(resource) else False
         values.mark(np.flatnonzero(unreadable), FindingKind.ORPHANED)
