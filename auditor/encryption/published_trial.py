@@ -116,10 +116,11 @@ def _opens(kind: Provider, secret: bytes, batch: RecordBatch, row: int, claims: 
     """Whether a key opens a value whose key name has this size to an object that decodes."""
     from auditor.encryption.transformers import TRANSFORMERS, encoding
 
-    value = batch.value(row)
-    payload = value[int(claims.name_at[row] - batch.value_at[row]) + size + 1 :]
+    head = int(claims.name_at[row] - batch.value_at[row]) + size + 1
     (associated,) = batch.associated(np.array([row])) if batch.key_at[row] >= 0 else (b"",)
-    plaintext = TRANSFORMERS[kind](secret).open(payload, associated)
-    if plaintext is None or (kind_of := encoding(plaintext)) is Encoding.NONE:
-        return False
-    return not objects.decode(plaintext, kind_of).problem
+    transformer = TRANSFORMERS[kind](secret)
+    for value in (batch.value(row), *batch.with_zeros(row)):
+        plaintext = transformer.open(value[head:], associated)
+        if plaintext is not None and (kind_of := encoding(plaintext)) is not Encoding.NONE:
+            return not objects.decode(plaintext, kind_of).problem
+    return False
