@@ -1,6 +1,6 @@
 """Encrypted values whose etcd key is lost: tried as any other, and judged as the object that they open to.
 
-aescbc and secretbox are not bound to the etcd key; aesgcm and KMS are, and of them only what opens all the same counts.
+aescbc and secretbox are not bound to the etcd key; aesgcm and KMS are, and open with the one that their object names.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -49,8 +49,12 @@ def attempts(
         keyring: The keys.
         credentials: Whether the objects say until when their credentials are valid.
     """
+    from auditor.encryption import lost_keys  # loads ciphers
+
+    candidates = lost_keys.candidates(values.resources)
+    associated = [key or candidates for key in keys]
     resource = values.resources[values.resource[rows[0]]].name if rows.size else ""
-    for row, key, outcome in zip(rows.tolist(), keys, keyring.open(resource, keys, stored), strict=True):
+    for row, key, outcome in zip(rows.tolist(), associated, keyring.open(resource, associated, stored), strict=True):
         attempt = outcome
         for longer in values.batch.with_zeros(row) if outcome.opened is Opened.FAILED else ():
             (again,) = keyring.open(resource, [key], [longer])

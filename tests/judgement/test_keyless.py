@@ -10,6 +10,7 @@ import auditor
 from auditor import Severity
 from tests.helpers import bolt_builder, sealing
 from tests.helpers.command import run
+from tests.helpers.kms_plugin import KmsPlugin
 from tests.helpers.objects import StoredObject
 from tests.helpers.sealing import KEY, OTHER
 
@@ -17,8 +18,7 @@ CBC_KEY = bytes(range(200, 232))
 DOCUMENTED = b"abcdefghijklmnopqrstuvwxyz123456"
 GONE = StoredObject(b"shop", b"gone", {b"password": b"Vq7-horse-rack-19"})
 LATEST = [StoredObject(b"shop", b"db-%d" % number, {b"token": b"tok.Zr81kPq0vYw"}) for number in range(3)]
-OWN = {"aescbc": CBC_KEY, "secretbox": KEY}
-UNBOUND = tuple(OWN)
+OWN = {"aescbc": CBC_KEY, "secretbox": KEY, "aesgcm": bytes(range(210, 242))}
 
 
 def sealed(form: str, name: str, key: bytes, thing: StoredObject = GONE) -> bytes:
@@ -37,8 +37,8 @@ def database(folder: Path, *freed: bytes, latest: list[StoredObject] = LATEST) -
 
 
 def scan(folder: Path, *freed: bytes, keys: bool = True, **options: Any) -> auditor.Audit:
-    """The audit, with the configuration of key1 of secretbox and of aescbc where keys are given."""
-    providers = [sealing.provider(form, ("key1", OWN[form])) for form in ("secretbox", "aescbc")]
+    """The audit, with the configuration of key1 of each local provider where keys are given."""
+    providers = [sealing.provider(form, ("key1", OWN[form])) for form in ("secretbox", "aescbc", "aesgcm")]
     config = sealing.configuration(folder / "given.json", *providers)
     return auditor.scan(
         database(folder, *freed), auditor.Options(encryption_configs=(config,) if keys else (), **options)
@@ -55,7 +55,7 @@ def row(audit: auditor.Audit) -> dict[str, Any]:
     return {str(name): cell for name, cell in rows[0].items()}
 
 
-@pytest.mark.parametrize("form", UNBOUND)
+@pytest.mark.parametrize("form", OWN)
 @pytest.mark.parametrize("key", [bytes(32), DOCUMENTED], ids=["zeros", "documented"])
 @pytest.mark.parametrize("keys", [True, False], ids=["a configuration", "none"])
 def test_a_published_key_opens_it(form: str, key: bytes, keys: bool, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_published_key_opens_it(form: str, key: bytes, keys: bool, tmp_path: P
     assert any(f"one is {form}/z" in note for note in audit.notes)
 
 
-@pytest.mark.parametrize("form", UNBOUND)
+@pytest.mark.parametrize("form", OWN)
 def test_the_key_at_hand_opens_it(form: str, tmp_path: Path) -> None:
     audit = scan(tmp_path, sealed(form, "key1", OWN[form]))
     assert code(audit) == 0
@@ -86,7 +86,7 @@ def test_what_it_holds_is_compared_with_what_is_current(tmp_path: Path) -> None:
     assert (row(audit)["finding"], row(audit)["same_as_latest"]) == ("known-key", "yes")
 
 
-@pytest.mark.parametrize("form", [*UNBOUND, "aesgcm"])
+@pytest.mark.parametrize("form", OWN)
 def test_a_key_that_is_not_at_hand_leaves_it_open(form: str, tmp_path: Path) -> None:
     value = sealed(form, "old", OTHER)
     audit = scan(tmp_path, value)
@@ -97,7 +97,7 @@ def test_a_key_that_is_not_at_hand_leaves_it_open(form: str, tmp_path: Path) -> 
     assert code(scan(tmp_path, value, keys=False)) == 0
 
 
-@pytest.mark.parametrize("form", UNBOUND)
+@pytest.mark.parametrize("form", OWN)
 def test_a_foreign_key_of_a_name_at_hand_leaves_it_open(form: str, tmp_path: Path) -> None:
     audit = scan(tmp_path, sealed(form, "key1", OTHER))
     assert code(audit) == 3
@@ -136,3 +136,36 @@ def test_an_object_that_nobody_asked_for_is_out_of_scope(tmp_path: Path) -> None
     assert (row(audit)["judged"], row(audit)["decrypted"], code(audit)) == ("out of scope", "yes", 0)
     asked = scan(tmp_path, value, resources=("secrets", "configmaps"))
     assert (row(asked)["finding"], row(asked)["resource"]) == ("known-key", "configmaps")
+
+
+@pytest.mark.parametrize("prefix", [b"/registry", b"/kubernetes.io"])
+def test_aesgcm_is_opened_under_the_key_that_its_object_names(prefix: bytes, tmp_path: Path) -> None:
+    """Under the storage prefix of the rest alone: the etcd key is authenticated."""
+    moved = [(thing, thing.key.replace(b"/registry", prefix)) for thing in LATEST]
+    records = [
+        bolt_builder.record(number, key, sealed("secretbox", "key1", KEY, thing))
+        for number, (thing, key) in enumerate(moved, 2)
+    ]
+    gone = GONE.key.replace(b"/registry", prefix)
+    for key, decrypted in ((gone, "yes"), (gone + b"x", "failed")):
+        head = b"k8s:enc:aesgcm:v1:key1:"
+        value = head + sealing.gcm(OWN["aesgcm"], GONE.protobuf(), key, random.Random(1))
+        (tmp_path / "a.db").write_bytes(bolt_builder.backend(records, freed=[bytes(64) + value]).seal())
+        providers = [sealing.provider(form, ("key1", OWN[form])) for form in ("secretbox", "aesgcm")]
+        config = sealing.configuration(tmp_path / "given.json", *providers)
+        audit = auditor.scan(tmp_path / "a.db", auditor.Options(encryption_configs=(config,)))
+        assert (row(audit)["decrypted"], code(audit)) == (decrypted, 0 if decrypted == "yes" else 3)
+
+
+@pytest.mark.parametrize("form", [form for form in sealing.FORMS if form.startswith("kms")])
+def test_a_plugin_opens_it(form: str, tmp_path: Path) -> None:
+    path = database(tmp_path, sealed(form, "vault", KEY))
+    config = sealing.configuration(
+        tmp_path / "given.json", sealing.provider("secretbox", ("key1", KEY)), sealing.provider(form, ("vault", KEY))
+    )
+    with KmsPlugin(tmp_path, {sealing.KEK_ID: KEY}) as plugin:
+        options = auditor.Options(encryption_configs=(config,), kms_plugins=(f"vault={plugin.endpoint}",))
+        audit = auditor.scan(path, options)
+    found = row(audit)
+    assert (found["decrypted"], found["name"], code(audit)) == ("yes", "gone", 0)
+    assert code(auditor.scan(path, auditor.Options(encryption_configs=(config,)))) == 3
