@@ -129,6 +129,10 @@ class Keyring:
             self._orders[resource] = tuple(dict.fromkeys((*self.rule(resource), *self._every)))
         return self._orders[resource]
 
+    def knows(self, value: bytes) -> bool:
+        """Whether a value has the prefix of a key, or of a KMS, that some configuration or option names."""
+        return any(value.startswith(candidate.prefix) for candidate in self._every)
+
     def open(self, resource: str, keys: Sequence[AssociatedData], stored: Sequence[bytes]) -> list[Attempt]:
         """Try the keys whose prefix a value has, in the order of trial.
 

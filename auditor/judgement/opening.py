@@ -83,7 +83,8 @@ def open_all(
     whole = values.identified & (batch.key_at >= 0) & ~batch.has(State.TAIL_LOST)
     encrypted = values.prefixes.provider > Provider.IDENTITY
     trial = Trial(values, keep=keep, contents=contents, credentials=credentials)
-    trial.opened[encrypted & ~whole] = Opened.NOT_TRIED
+    lost = [row for row in np.flatnonzero(encrypted & ~whole).tolist() if keyring.knows(batch.value(row))]
+    trial.opened[lost] = Opened.NOT_TRIED  # of others no key is at hand, whatever is left of them
     trial_rows = np.flatnonzero(encrypted & whole)
     if criteria.prove:
         rest = unwrapping.unproven(values, unwrapping.clients_of([values], criteria))

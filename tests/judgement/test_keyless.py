@@ -25,11 +25,11 @@ def sealed(form: str, name: str, key: bytes, thing: StoredObject = GONE) -> byte
     return sealing.seal(form, name, key, thing, random.Random(thing.name + name.encode()))
 
 
-def database(folder: Path, *freed: bytes, latest: list[StoredObject] = LATEST) -> Path:
+def database(folder: Path, *freed: bytes) -> Path:
     """Three Secrets under key1 of secretbox, and a freed page for each of some bytes, with no record before them."""
     records = [
         bolt_builder.record(revision, thing.key, sealed("secretbox", "key1", KEY, thing))
-        for revision, thing in enumerate(latest, 2)
+        for revision, thing in enumerate(LATEST, 2)
     ]
     path = folder / "a.db"
     path.write_bytes(bolt_builder.backend(records, freed=[bytes(64) + part for part in freed]).seal())
@@ -169,3 +169,14 @@ def test_a_plugin_opens_it(form: str, tmp_path: Path) -> None:
     found = row(audit)
     assert (found["decrypted"], found["name"], code(audit)) == ("yes", "gone", 0)
     assert code(auditor.scan(path, auditor.Options(encryption_configs=(config,)))) == 3
+
+
+def test_a_lost_end_does_not_hide_that_a_key_is_not_at_hand(tmp_path: Path) -> None:
+    """With its record and without its last bytes: nothing can open it, and the key of its name decides the code."""
+    large = StoredObject(b"shop", b"large", {b"token": bytes(8000)})
+    for name, expected in (("old", 3), ("key1", 0)):
+        element = bolt_builder.record(1, large.key, sealed("secretbox", name, OTHER, large))
+        audit = scan(tmp_path, b"".join(element)[:4032])
+        found = row(audit)
+        assert (found["state"], found["key"], found["key_name"]) == ("tail-lost", large.key.decode(), name)
+        assert (code(audit), found["decrypted"]) == (expected, "no key" if expected else "not tried")
