@@ -180,3 +180,15 @@ def test_a_lost_end_does_not_hide_that_a_key_is_not_at_hand(tmp_path: Path) -> N
         found = row(audit)
         assert (found["state"], found["key"], found["key_name"]) == ("tail-lost", large.key.decode(), name)
         assert (code(audit), found["decrypted"]) == (expected, "no key" if expected else "not tried")
+
+
+@pytest.mark.parametrize("form", OWN)
+def test_a_value_inside_another_one_ends_with_it(form: str, tmp_path: Path) -> None:
+    """Behind a payload that no key opens, under the key of a resource that is not judged."""
+    outer = b"k8s:enc:secretbox:v1:key1:" + random.Random(1).randbytes(40) + sealed(form, "z", bytes(32))
+    pairs = [(thing.key, sealed("secretbox", "key1", KEY, thing)) for thing in LATEST]
+    path = sealing.database(tmp_path / "a.db", [*pairs, (b"/registry/foos/x", outer), *pairs])
+    config = sealing.configuration(tmp_path / "given.json", sealing.provider("secretbox", ("key1", KEY)))
+    audit = auditor.scan(path, auditor.Options(encryption_configs=(config,)))
+    found = audit.findings[audit.findings.finding == "known-key"]
+    assert list(found["name"]) == ["gone"]
