@@ -1,5 +1,6 @@
 """Ciphertexts that lost their etcd key, in freed pages: tried all the same, and judged as what they open to."""
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -192,3 +193,22 @@ def test_a_value_inside_another_one_ends_with_it(form: str, tmp_path: Path) -> N
     audit = auditor.scan(path, auditor.Options(encryption_configs=(config,)))
     found = audit.findings[audit.findings.finding == "known-key"]
     assert list(found["name"]) == ["gone"]
+
+
+def test_a_hunt_counts_it_under_a_key_that_is_present_and_not_as_its_own_copy(tmp_path: Path) -> None:
+    found = json.dumps(
+        {
+            "apiVersion": "apiserver.config.k8s.io/v1",
+            "kind": "EncryptionConfiguration",
+            "resources": [{"resources": ["secrets"], "providers": [sealing.provider("secretbox", ("old", OTHER))]}],
+        }
+    ).encode()
+    holder = StoredObject(b"shop", b"found", {b"enc.json": found}, kind=b"ConfigMap")
+    records = [bolt_builder.record(2, b"/registry/configmaps/shop/found", holder.protobuf())]
+    freed = [bytes(64) + sealed("secretbox", "old", OTHER)]
+    (tmp_path / "a.db").write_bytes(bolt_builder.backend(records, freed=freed).seal())
+    for use in (False, True):
+        audit = auditor.scan(tmp_path / "a.db", auditor.Options(hunt=True, use_found_keys=use))
+        assert set(audit.findings.finding) == {"key-present"}
+        assert audit.findings.detail.str.contains("1 value of this evidence").all()
+        assert row(audit)["decrypted"] == ("yes" if use else "no key")
