@@ -33,7 +33,7 @@ class Habit:
     fields: frozenset[str] = frozenset()
     """Names of data whose values are never too common."""
 
-    def common(self, name: bytes, text: bytes, *, unchanged: bool) -> bool:
+    def common(self, name: bytes, text: bytes, *, unchanged: bool = False) -> bool:
         """Whether a value is public, or stands in many places. unchanged: whether its own Secret's field holds it."""
         if self.fields and printable(name) in self.fields:
             return False
