@@ -157,7 +157,7 @@ def _compare(medium: Medium, spans: Spans, layout: Layout, copies: KeyCopies) ->
     if medium.companion:
         strayed &= _may_be_secret(hits, medium.marks)
     rows, crowded = _crowds(hits, np.flatnonzero(strayed))
-    records = list(strays.fragments(buffer, hits, rows, spans.start, medium.marks, text=medium.is_text))
+    records = list(strays.fragments(buffer, hits, rows, spans.start, spans.end, medium.marks, text=medium.is_text))
     decoded = encoded_strays.fragments(buffer, source, hits, rows, spans.start, medium.marks)
     batches = [carve.batch(buffer, source, records, Place.SLACK)] if records else []
     batches += [decoded.records] if decoded.records is not None else []

@@ -124,7 +124,7 @@ def _newest_first(authoritative: Sequence[Selection], name: str) -> tuple[Ints, 
     which, rows, mod_revisions, sub_revisions = [], [], [], []
     for number, values in enumerate(authoritative):
         batch = values.batch
-        of_resource = np.array([resource.name == name for resource in values.resources], np.bool_)[values.resource]
+        of_resource = np.array([resource.stored_as == name for resource in values.resources], np.bool_)[values.resource]
         rooted = np.flatnonzero(of_resource & (batch.place <= Place.DELETED) & (batch.mod_revision >= 0))
         which.append(np.full(rooted.size, number, np.int64))
         rows.append(rooted)

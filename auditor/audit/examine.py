@@ -159,6 +159,7 @@ def _judge(
             keep=options.hunt or options.rotation,
             contents=None if contents or options.current else leftovers.compared(selections),
             credentials=options.rows,
+            judged=scopes.judged(options, criteria.policy, also),
         )
     return Judgement(
         criteria=criteria,

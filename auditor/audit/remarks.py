@@ -39,7 +39,7 @@ def omissions(
     yield from unexamined.companions(files, {key.secret for *_, entry in found for key in entry.keys})
     yield from unexamined.unopened(judgement.selections, judgement.criteria)
     yield from unexamined.untried(judgement.selections, judgement.criteria)
-    yield from unexamined.unidentified(judgement.selections)
+    yield from unexamined.unidentified(judgement.selections, judgement.criteria)
     yield from hunted.unexamined
     yield from _current(judgement)
     yield from unexamined.elsewhere(judgement.store, options)

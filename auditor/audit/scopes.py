@@ -1,6 +1,6 @@
 """The scope of an audit: which resources are judged, and their names."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -29,6 +29,18 @@ def in_scope(store: Store, options: Options, policy: Policy, also: frozenset[str
     }
     asked = {name.rstrip(".") for name in options.resources}
     return store.match(frozenset(asked | covered | also | {fragments.UNIDENTIFIED.name}))
+
+
+def judged(options: Options, policy: Policy, also: frozenset[str]) -> Callable[[str], bool]:
+    """Whether the values of a resource are judged, by its name alone: of those that say it once they are decrypted.
+
+    Args:
+        options: the resources asked for.
+        policy: of the configurations.
+        also: names of further resources.
+    """
+    asked = also | {name.rstrip(".") for name in options.resources}
+    return lambda name: bool(name) and ("*" in asked or name in asked or policy.covers(name))
 
 
 def present(store: Store, policy: Policy) -> frozenset[str]:

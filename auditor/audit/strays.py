@@ -23,7 +23,7 @@ _HEADS = (Form.PROTOBUF, Form.ENCRYPTED)
 
 
 def fragments(
-    buffer: Buffer, hits: Hits, rows: Ints, starts: Ints, marks: Sequence[Mark], *, text: bool
+    buffer: Buffer, hits: Hits, rows: Ints, starts: Ints, ends: Ints, marks: Sequence[Mark], *, text: bool
 ) -> Iterator[CarvedRecord]:
     """The values that begin at hits of plain writing, apart from each other.
 
@@ -32,6 +32,7 @@ def fragments(
         hits: What the sweep met in it.
         rows: The hits that no row of a reader explains, ascending.
         starts: Where the rows of the readers begin, ascending: each value ends there at the latest.
+        ends: Where they end: a value that begins in one ends with it.
         marks: What the signatures are.
         text: Whether the medium is a text, in which whole JSON may speak of an object, and be none.
     """
@@ -47,6 +48,8 @@ def fragments(
         begin = low + max(buffer.slice(low, end - low).rfind(mark.signature.opening), 0)
         following = int(np.searchsorted(starts, end, "left"))
         stop = int(starts[following]) if following < starts.size else buffer.size
+        if following and begin < ends[following - 1] < stop:
+            stop = int(ends[following - 1])
         record = value_at(buffer, mark.form, begin, end, done, min(stop, begin + LONGEST))
         if not (text and mark.form is Form.JSON and _is_reference(buffer, record)):
             yield record

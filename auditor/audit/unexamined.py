@@ -232,8 +232,11 @@ def ungrouped(store: Store, judged: Bools, policy: Policy) -> list[Unexamined]:
     ]
 
 
-def unidentified(selections: Sequence[Selection]) -> list[Unexamined]:
-    """Fragments of unknown resource or provider. With a prefix of an encrypting provider they are not readable."""
+def unidentified(selections: Sequence[Selection], criteria: Criteria) -> list[Unexamined]:
+    """Fragments of unknown resource or provider, but for those that open, or that unopened() counts.
+
+    What claims to be encrypted and does not open with the key of its name is decisive where a configuration was given.
+    """
     encrypted: Counter[Place] = Counter()
     others: Counter[Place] = Counter()
     size: Counter[Place] = Counter()
@@ -241,7 +244,7 @@ def unidentified(selections: Sequence[Selection]) -> list[Unexamined]:
         for row in np.flatnonzero(~values.identified).tolist():
             place = Place(int(values.batch.place[row]))
             if values.prefixes.provider[row] > Provider.IDENTITY:
-                encrypted[place] += 1
+                encrypted[place] += int(values.opened[row] not in {Opened.YES, Opened.NO_KEY})
             else:
                 others[place] += 1
                 size[place] += int(values.batch.value_len[row])
@@ -255,10 +258,11 @@ def unidentified(selections: Sequence[Selection]) -> list[Unexamined]:
     ]
     parts += [
         Unexamined(
-            f"{plural(count, 'encrypted value')} in {place.label} without their etcd key",
-            "not decrypted",
-            decisive=False,
+            f"{plural(count, 'encrypted value')} in {place.label} without {'its' if count == 1 else 'their'} etcd key",
+            "not decrypted by the key of this name, or a part is lost; defragmentation and a new backup settle it",
+            decisive=bool(criteria.configurations),
         )
         for place, count in sorted(encrypted.items())
+        if count
     ]
     return parts

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from google.protobuf.message import DecodeError
 
 from auditor.encryption.kms.interface import NO_ANNOTATIONS, Unwrapper
-from auditor.encryption.transformers import AesCbc, AesGcm, ExtendedGcm, Transformer, encoding
+from auditor.encryption.transformers import AesCbc, AesGcm, AssociatedData, ExtendedGcm, Transformer, encoding
 from auditor.protobuf.envelope_pb2 import EncryptedObject
 
 AES_KEYS = frozenset({16, 24, 32})
@@ -27,7 +27,7 @@ class KmsV1:
         self._body = body
         self._deks: dict[bytes, AesGcm | AesCbc | None] = {}
 
-    def open(self, payload: bytes, key: bytes) -> bytes | None:
+    def open(self, payload: bytes, key: AssociatedData) -> bytes | None:
         """The plaintext; None where the unwrapped key does not open the payload."""
         size = int.from_bytes(payload[:2], "big")
         wrapped, body = payload[2 : 2 + size], payload[2 + size :]
@@ -51,7 +51,7 @@ class KmsV2:
         self._kind = kind
         self._sources: dict[tuple[bytes, bytes, bytes], Transformer | None] = {}
 
-    def open(self, payload: bytes, key: bytes) -> bytes | None:
+    def open(self, payload: bytes, key: AssociatedData) -> bytes | None:
         """The plaintext; None where the unwrapped key does not open the payload."""
         try:
             envelope = EncryptedObject.FromString(payload)

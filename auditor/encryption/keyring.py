@@ -12,7 +12,7 @@ from typing import NamedTuple
 from auditor.encryption.configuration import Configuration, ProviderEntry
 from auditor.encryption.envelope import GCM_KEY, KmsV1, KmsV2
 from auditor.encryption.kms.interface import KmsMismatch, KmsRefused, KmsUntried, Unwrapper
-from auditor.encryption.transformers import TRANSFORMERS, AesCbc, Transformer, encoding
+from auditor.encryption.transformers import TRANSFORMERS, AesCbc, AssociatedData, Transformer, encoding
 from auditor.errors import AuditorError
 from auditor.model.vocabulary import Encoding, Opened, Provider
 from auditor.text import encode
@@ -129,12 +129,16 @@ class Keyring:
             self._orders[resource] = tuple(dict.fromkeys((*self.rule(resource), *self._every)))
         return self._orders[resource]
 
-    def open(self, resource: str, keys: Sequence[bytes], stored: Sequence[bytes]) -> list[Attempt]:
+    def knows(self, value: bytes) -> bool:
+        """Whether a value has the prefix of a key, or of a KMS, that some configuration or option names."""
+        return any(value.startswith(candidate.prefix) for candidate in self._every)
+
+    def open(self, resource: str, keys: Sequence[AssociatedData], stored: Sequence[bytes]) -> list[Attempt]:
         """Try the keys whose prefix a value has, in the order of trial.
 
         Args:
             resource: name of the values' resource.
-            keys: etcd key of each value.
+            keys: etcd key of each value, or those that it may have.
             stored: the stored values.
         """
         attempts: dict[int, Attempt] = {}
@@ -200,7 +204,7 @@ class Keyring:
 
 
 def _opened(
-    transformer: Transformer, payloads: Sequence[bytes], keys: Sequence[bytes]
+    transformer: Transformer, payloads: Sequence[bytes], keys: Sequence[AssociatedData]
 ) -> Sequence[bytes | AuditorError | None]:
     """The plaintext of each payload; None where the key does not open it, an error where it could not be tried."""
     if isinstance(transformer, AesCbc):

@@ -5,7 +5,8 @@ has no such short cut; a sample of the values of each key name is opened. A hit 
 bytes alone, one foreign block in 65,536 looks like JSON.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,12 @@ from auditor.encryption.configuration import Key, ProviderEntry
 from auditor.encryption.published import PUBLISHED
 from auditor.evidence.batch import RecordBatch
 from auditor.kubernetes import objects, prefixes
+from auditor.kubernetes.resources import Resource
 from auditor.model.vocabulary import LOCAL_PROVIDERS, Encoding, Provider
 from auditor.text import decode, restore
+
+if TYPE_CHECKING:
+    from auditor.encryption.transformers import AssociatedData
 
 BLOCK = 16
 NONCE = 12
@@ -30,8 +35,16 @@ MOST_AMBIGUOUS = 64
 """Values with an ambiguous key name that are tried under every candidate name."""
 
 
-def used(batch: RecordBatch, claims: prefixes.Prefixes) -> tuple[int, list[ProviderEntry]]:
-    """The number of values tried, and the published keys that open one, each under its name in the values."""
+def used(
+    batch: RecordBatch, claims: prefixes.Prefixes, resources: Sequence[Resource]
+) -> tuple[int, list[ProviderEntry]]:
+    """The number of values tried, and the published keys that open one, each under its name in the values.
+
+    Args:
+        batch: the records.
+        claims: the prefix of each value.
+        resources: of the evidence, by which values without their etcd key are tried.
+    """
     # a row a value and candidate name: row in the batch, length of the name
     rows, length = _rows_by_name(batch, claims)
     count = 0
@@ -49,7 +62,9 @@ def used(batch: RecordBatch, claims: prefixes.Prefixes) -> tuple[int, list[Provi
         for secret, hits in _hits(kind, batch, payload):
             for row, size in zip(rows[own[hits]].tolist(), length[own[hits]].tolist(), strict=True):
                 name = batch.data.slice(int(claims.name_at[row]), size)
-                if (kind, name, secret) not in opening and _opens(kind, secret, batch, row, claims, size):
+                if (kind, name, secret) in opening:
+                    continue
+                if _opens(kind, secret, batch, row, int(claims.name_at[row]) + size + 1, resources):
                     opening[kind, name, secret] = None
     return count, [ProviderEntry(kind, (Key(decode(name), secret),)) for kind, name, secret in opening]
 
@@ -112,14 +127,17 @@ def _begins(first: NDArray[np.uint32]) -> Bools:
     return begins
 
 
-def _opens(kind: Provider, secret: bytes, batch: RecordBatch, row: int, claims: prefixes.Prefixes, size: int) -> bool:
-    """Whether a key opens a value whose key name has this size to an object that decodes."""
+def _opens(kind: Provider, secret: bytes, batch: RecordBatch, row: int, at: int, resources: Sequence[Resource]) -> bool:
+    """Whether a key opens a value to an object that decodes. at: where its payload begins, in the buffer."""
+    from auditor.encryption import lost_keys  # loads ciphers
     from auditor.encryption.transformers import TRANSFORMERS, encoding
 
-    value = batch.value(row)
-    payload = value[int(claims.name_at[row] - batch.value_at[row]) + size + 1 :]
-    (associated,) = batch.associated(np.array([row])) if batch.key_at[row] >= 0 else (b"",)
-    plaintext = TRANSFORMERS[kind](secret).open(payload, associated)
-    if plaintext is None or (kind_of := encoding(plaintext)) is Encoding.NONE:
-        return False
-    return not objects.decode(plaintext, kind_of).problem
+    transformer = TRANSFORMERS[kind](secret)
+    associated: AssociatedData = lost_keys.candidates(resources)
+    if batch.key_at[row] >= 0:
+        (associated,) = batch.associated(np.array([row]))
+    for value in (batch.value(row), *batch.with_zeros(row)):
+        plaintext = transformer.open(value[at - int(batch.value_at[row]) :], associated)
+        if plaintext is not None and (kind_of := encoding(plaintext)) is not Encoding.NONE:
+            return not objects.decode(plaintext, kind_of).problem
+    return False

@@ -6,9 +6,9 @@ Every open() returns None where the key does not open the payload, and raises fo
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
@@ -22,13 +22,15 @@ from auditor.model.vocabulary import Encoding, Provider
 BLOCK = 16
 NONCE = 12
 INFO = 32
+AssociatedData: TypeAlias = bytes | Callable[[bytes], Iterable[bytes]]
+"""The etcd key of a value; where it is lost, the keys that the object in a plaintext may have."""
 _PADDINGS = tuple(bytes([length]) * length for length in range(256))
 
 
 class Transformer(Protocol):
     """One key of one provider."""
 
-    def open(self, payload: bytes, key: bytes) -> bytes | None:
+    def open(self, payload: bytes, key: AssociatedData) -> bytes | None:
         """The plaintext of a payload under an etcd key; None where the key of the provider does not open it."""
 
 
@@ -41,7 +43,7 @@ class AesCbc:
     def __init__(self, key: bytes) -> None:
         self._blocks = Cipher(algorithms.AES(key), modes.ECB()).decryptor()  # noqa: S305 - see above
 
-    def open(self, payload: bytes, key: bytes = b"") -> bytes | None:  # noqa: ARG002
+    def open(self, payload: bytes, key: AssociatedData = b"") -> bytes | None:  # noqa: ARG002
         size = len(payload) - BLOCK
         if size < BLOCK or size % BLOCK:
             return None
@@ -75,15 +77,23 @@ class AesGcm:
     """Nonce of 12 bytes, then ciphertext and tag; the whole etcd key is associated data."""
 
     def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCM(key)
+        self._cipher, self._key = AESGCM(key), key
 
-    def open(self, payload: bytes, key: bytes) -> bytes | None:
+    def open(self, payload: bytes, key: AssociatedData) -> bytes | None:
         if len(payload) < NONCE + BLOCK:
             return None
-        try:
-            return self._cipher.decrypt(payload[:NONCE], payload[NONCE:], key)
-        except InvalidTag:
-            return None
+        for associated in (key,) if isinstance(key, bytes) else self._candidates(payload, key):
+            try:
+                return self._cipher.decrypt(payload[:NONCE], payload[NONCE:], associated)
+            except InvalidTag:
+                continue
+        return None
+
+    def _candidates(self, payload: bytes, keys: Callable[[bytes], Iterable[bytes]]) -> Iterable[bytes]:
+        """The etcd keys by what the payload decrypts to unauthenticated: counter mode from 2 on, as 1 is the tag's."""
+        counter = modes.CTR(payload[:NONCE] + (2).to_bytes(BLOCK - NONCE, "big"))
+        plaintext = Cipher(algorithms.AES(self._key), counter).decryptor().update(payload[NONCE:-BLOCK])
+        return keys(plaintext) if encoding(plaintext) else ()
 
 
 class SecretBox:
@@ -92,7 +102,7 @@ class SecretBox:
     def __init__(self, key: bytes) -> None:
         self._box = secret.SecretBox(key)
 
-    def open(self, payload: bytes, key: bytes = b"") -> bytes | None:  # noqa: ARG002
+    def open(self, payload: bytes, key: AssociatedData = b"") -> bytes | None:  # noqa: ARG002
         try:
             return self._box.decrypt(payload)
         except (exceptions.CryptoError, ValueError):
@@ -116,7 +126,7 @@ class ExtendedGcm:
     def __init__(self, seed: bytes) -> None:
         self._seed = seed
 
-    def open(self, payload: bytes, key: bytes) -> bytes | None:
+    def open(self, payload: bytes, key: AssociatedData) -> bytes | None:
         if len(payload) < INFO + NONCE + BLOCK:
             return None
         derived = hmac.digest(self._seed, payload[:INFO] + b"\x01", hashlib.sha256)

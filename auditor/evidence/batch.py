@@ -1,6 +1,6 @@
 """Record batches, the seam of every store: stored values as columns of positions in one buffer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Required, Self, TypedDict, Unpack
 
@@ -17,6 +17,8 @@ from auditor.model.vocabulary import Place, State
 UNKNOWN = -1
 MOST_ROWS = 1_000_000
 """Values of one batch, at most."""
+MOST_ZEROS = 3
+"""Zeros that a value of unknown length is tried with: four last bytes of a ciphertext are zeros once in 2**32."""
 
 
 class Extent(NamedTuple):
@@ -245,6 +247,15 @@ class RecordBatch(Columns):
 
     def value(self, row: int) -> bytes:
         return self.data.slice(int(self.value_at[row]), int(self.value_len[row]))
+
+    def with_zeros(self, row: int) -> Iterator[bytes]:
+        """A value whose end is not known, with the first zeros behind it: as many of them may be its own last bytes."""
+        if not self.state[row] & State.TAIL_LOST:
+            return
+        value, end = self.value(row), int(self.value_at[row] + self.value_len[row])
+        behind = self.data.slice(end, MOST_ZEROS)
+        for count in range(1, len(behind) - len(behind.lstrip(b"\0")) + 1):
+            yield value + bytes(count)
 
 
 _OPTIONAL_TYPES = {"notation": np.uint8, "associated_at": np.int64, "associated_len": np.int64}

@@ -132,7 +132,7 @@ def _in_opened(matcher: NeedleMatcher, values: Selection) -> Iterator[Hit]:
         for form, begin in matcher.candidates(buffer):
             number = bisect(starts, begin) - 1
             row = rows[number]
-            key = values.batch.key(row)
+            key = values.key(row)  # of one that lost its etcd key that of its object
             if key in form.needle.keys or (extent := forms.extent(form, buffer, begin)) is None:
                 continue
             start, size = extent
@@ -147,7 +147,7 @@ def _in_opened(matcher: NeedleMatcher, values: Selection) -> Iterator[Hit]:
                 form=form.kind,
                 resource=resource.name,
                 key=printable(key),
-                path_size=len(resource.path) + 1,
+                path_size=len(resource.path) + 1 if resource.path else 0,
                 provider=Provider(int(values.prefixes.provider[row])),
                 mod_revision=int(values.batch.mod_revision[row]),
                 page=int(values.batch.page[row]),

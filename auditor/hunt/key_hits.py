@@ -71,7 +71,7 @@ def _counts(entries: Sequence[ProviderEntry], opened: Sequence[Selection]) -> Co
     keyring = Keyring((), {}, tuple(dict.fromkeys(entries)))
     counts: Counter[KeyIdentity] = Counter()
     for values in opened:
-        rows: Ints = np.flatnonzero((values.opened != Opened.NOT_TRIED) & (values.batch.key_at >= 0))
+        rows: Ints = np.flatnonzero(values.opened != Opened.NOT_TRIED)
         for resource, _, keys, stored in opening.portions(values, rows):
             for attempt in keyring.open(resource.name, keys, stored):
                 if attempt.opened is Opened.YES and attempt.by is not None:

@@ -156,7 +156,7 @@ def with_published(criteria: Criteria, selections: Sequence[Selection]) -> Crite
 
     Without values under a local provider nothing is tried, and no ciphers are loaded.
     """
-    trials = [published_trial.used(values.batch, values.prefixes) for values in selections]
+    trials = [published_trial.used(values.batch, values.prefixes, values.resources) for values in selections]
     total = sum(count for count, _ in trials)
     if not total:
         return criteria

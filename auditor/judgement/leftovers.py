@@ -13,7 +13,7 @@ import numpy as np
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints, Words
 from auditor.arrays.factorize import hashes
-from auditor.judgement import current_values, secret_comparison, secret_values
+from auditor.judgement import current_values, keyless, secret_comparison, secret_values
 from auditor.judgement.current_values import CurrentValues
 from auditor.judgement.secret_comparison import Habit
 from auditor.judgement.selection import Selection
@@ -44,7 +44,7 @@ def compared(selections: Sequence[Selection]) -> Container[bytes] | None:
     """Etcd keys of the objects whose contents compare() needs; None for all, since a Secret is compared with all."""
     keys: set[bytes] = set()
     for values, rows in zip(selections, locate(selections), strict=True):
-        if secret_values.are_secrets(values)[rows].any():
+        if secret_values.are_secrets(values)[rows].any() or keyless.keyless(values).any():  # it may open to a Secret
             return None
         keys.update(map(values.key, rows.tolist()))
     return keys

@@ -33,11 +33,11 @@ class Habit:
     fields: frozenset[str] = frozenset()
     """Names of data whose values are never too common."""
 
-    def common(self, name: bytes, text: bytes) -> bool:
-        """Whether a value is public, or stands in many places."""
+    def common(self, name: bytes, text: bytes, *, unchanged: bool = False) -> bool:
+        """Whether a value is public, or stands in many places. unchanged: whether its own Secret's field holds it."""
         if self.fields and printable(name) in self.fields:
             return False
-        return bool(common_values.reason(name, text.strip() or text, self.least))
+        return bool(common_values.reason(name, text.strip() or text, self.least, unchanged=unchanged))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def compare(
     same[yes] = SameAsLatest.YES
     held = np.flatnonzero((matches.in_own | matches.in_other) & ~yes[read.secret])
     secret = read.secret[held]
-    telling = ~_common(values, rows, read, held, keyring, habit)
+    telling = ~_common(values, rows, read, held, matches.in_field[held], keyring, habit)
     own, other = telling & matches.in_own[held], telling & ~matches.in_own[held]
     settled = np.bincount(secret[own | matches.in_field[held]], minlength=rows.size)
     parts, elsewhere = (np.bincount(secret[chosen], minlength=rows.size) > 0 for chosen in (own, other))
@@ -95,9 +95,15 @@ def compare(
 
 
 def _common(
-    values: Selection, rows: Ints, read: SecretValues, held: Ints, keyring: "Keyring | None", habit: Habit
+    values: Selection,
+    rows: Ints,
+    read: SecretValues,
+    held: Ints,
+    unchanged: Bools,
+    keyring: "Keyring | None",
+    habit: Habit,
 ) -> Bools:
-    """Which of the values at some places of `read` are too common to say anything."""
+    """Which of the values at some places of `read` are too common to say anything. unchanged: as of Habit.common()."""
     common = np.zeros(held.size, np.bool_)
     public = np.array([name in common_values.PUBLIC_FIELDS for name in read.names], np.bool_)
     in_place = np.flatnonzero(read.at[held] >= 0)
@@ -112,13 +118,18 @@ def _common(
         places = held[left]
         texts = values.batch.data.slices(read.at[places], read.length[places])
         names = map(read.names.__getitem__, read.name[places].tolist())
-        common[left] = [habit.common(name, text) for name, text in zip(names, texts, strict=True)]
+        common[left] = [
+            habit.common(name, text, unchanged=own)
+            for name, text, own in zip(names, texts, unchanged[left].tolist(), strict=True)
+        ]
     apart = np.flatnonzero(read.at[held] < 0)
     for number, places in split_by(read.secret[held[apart]]):
         texts_by_name = dict(secret_values.text_pairs(values, int(rows[number]), keyring))
         for place in apart[places].tolist():
             name = read.names[read.name[held[place]]]
-            common[place] = name in texts_by_name and habit.common(name, texts_by_name[name])
+            common[place] = name in texts_by_name and habit.common(
+                name, texts_by_name[name], unchanged=bool(unchanged[place])
+            )
     return common
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.arrays.parallel import chunks
+from auditor.kubernetes.credential_classes import is_beside
 
 PUBLIC_FIELDS = frozenset({b"namespace", b"ca.crt", b"service-ca.crt"})
 """Fields that every token Secret repeats, and public ones."""
@@ -35,13 +36,15 @@ _BITS[np.frombuffer(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUV
 _LETTERS = np.uint64(((1 << 62) - 1) ^ ((1 << 10) - 1))
 
 
-def reason(name: bytes, text: bytes, least: int) -> str:
+def reason(name: bytes, text: bytes, least: int, *, unchanged: bool = False) -> str:
     """Why a value says nothing where it stands; empty for one that does.
 
     Args:
         name: Name of the data.
         text: The value, without white space around it.
         least: Bytes below which a value is too short.
+        unchanged: Whether it is the same field of the same object that holds it in both places: of a password that is
+            a word this is no coincidence, and only a name that stands beside a credential lets it count as one.
     """
     if len(text) < least:
         return f"shorter than {least} bytes"
@@ -51,6 +54,8 @@ def reason(name: bytes, text: bytes, least: int) -> str:
         return "certificates and public keys"
     if len(text) <= LONGEST_HOST and HOST.fullmatch(text):
         return "host names and addresses"
+    if unchanged and not is_beside(name):
+        return ""
     if len(text) <= LONGEST_HABIT and text.isascii() and _is_habit(text.decode()):
         return "common words and other values of low entropy"
     return ""

@@ -26,6 +26,17 @@ class Resource:
     unlisted: bool = False
     """Whether no table has its path and no readable object states its group: the name is the path's first segment."""
 
+    @property
+    def stored_as(self) -> str:
+        """The resource that its etcd keys name: an API server's rule follows the path, whatever kind the object is of.
+
+        Empty for keys under no storage prefix.
+        """
+        if not self.by_content:
+            return self.name
+        named = resource_at(self.prefix, self.path[len(self.prefix) + 1 :].split("/")) if self.prefix else None
+        return named.name if named is not None else ""
+
 
 _GROUPS: Final[dict[str, str]] = {
     "": "bindings componentstatuses configmaps endpoints events limitranges namespaces persistentvolumeclaims "

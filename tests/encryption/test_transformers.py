@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from auditor.encryption import keyring
 from auditor.encryption.envelope import GCM_KEY, KmsV1, KmsV2
-from auditor.encryption.transformers import AesCbc, AesGcm, SecretBox, Transformer, encoding
+from auditor.encryption.transformers import AesCbc, AesGcm, AssociatedData, SecretBox, Transformer, encoding
 from auditor.errors import AuditorError
 from auditor.model.vocabulary import Encoding
 
@@ -195,7 +195,7 @@ def test_encodings(start: bytes, kind: Encoding) -> None:
 
 def test_a_refusal_that_is_kept_holds_none_of_what_was_to_be_opened() -> None:
     class Absent:
-        def open(self, payload: bytes, key: bytes) -> bytes | None:
+        def open(self, payload: bytes, key: AssociatedData) -> bytes | None:
             raise AuditorError("no plugin answers")
 
     (refused,) = keyring._opened(Absent(), [b"payload"], [ETCD_KEY])

@@ -89,6 +89,22 @@ KINDS: dict[str, tuple[Mapping[str, bytes], Mapping[str, bytes], Answer]] = {
         {"password": TOKEN, "user": b"admin", "namespace": b"shop-of-the-north-17"},
         ("no", "high", ""),
     ),
+    "a password of words, a user changed": (
+        {"password": b"correct horse", "user": b"app"},
+        {"password": b"correct horse", "user": b"web"},
+        ("part", "critical", "password is current"),
+    ),
+    "a weak password, a user changed": (
+        {"password": b"hunter2!x", "pin": b"1234567890", "user": b"app"},
+        {"password": b"hunter2!x", "pin": b"1234567890", "user": b"web"},
+        ("part", "critical", "password, pin are current"),
+    ),
+    "a weak password in another field": ({"old": b"summer2024!"}, {"new": b"summer2024!"}, ("no", "high", "")),
+    "a user name of words stays": (
+        {"password": PASSWORD, "username": b"administrator"},
+        {"password": TOKEN, "username": b"administrator"},
+        ("no", "high", ""),
+    ),
     "a common value in another field": ({"enabled": b"true"}, {"force": b"true"}, ("no", "high", "")),
     "two fields of three": (
         {"password": PASSWORD, "token": TOKEN, "user": b"app"},

@@ -2,8 +2,9 @@
 
 import base64
 import json
+import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import pytest
 
 import auditor
 from auditor.model.vocabulary import Severity
+from tests.helpers import sealing
 from tests.helpers.command import run
 from tests.helpers.etcd import Etcd
 from tests.helpers.fixtures import MIGRATION, PROVIDERS, canaries, name_of, truth
 from tests.helpers.kms_plugin import KmsPlugin, read_keks
+from tests.helpers.objects import StoredObject
 
 STAGES = sorted(PROVIDERS.glob("*.db"))
 
@@ -140,6 +143,32 @@ def test_a_configuration_without_the_key_leaves_values_orphaned(tmp_path: Path) 
     given = (_with_key(tmp_path, b"x" * 32, name="another"),)
     made = auditor.scan(MIGRATION / "3-rewritten.db", auditor.Options(encryption_configs=given))
     assert len(made.findings[made.findings.finding == "orphaned"]) == 34
+
+
+@pytest.mark.parametrize("path", [b"configmaps/shop", b"foos/shop", b"example.com/foos/shop"])
+@pytest.mark.parametrize("written", [StoredObject.protobuf, StoredObject.json], ids=["protobuf", "json"])
+def test_a_readable_secret_is_orphaned_by_the_rule_of_its_key_alone(
+    path: bytes, written: Callable[[StoredObject], bytes], tmp_path: Path
+) -> None:
+    """The API server reads a value by the rule of its path, whatever kind of object stands there."""
+    leak, good = StoredObject(name=b"leak"), StoredObject(name=b"good")
+    key = ("key1", sealing.KEY)
+    stored = sealing.seal("secretbox", *key, good, random.Random(1))
+    database = sealing.database(
+        tmp_path / "a.db", [(good.key, stored), (b"/registry/" + path + b"/leak", written(leak))]
+    )
+    for resource, findings in (("secrets", {"plaintext"}), ("*.*", {"plaintext", "orphaned"})):
+        given = sealing.configuration(
+            tmp_path / f"{resource[0]}.json", sealing.provider("secretbox", key), resources=(resource,)
+        )
+        made = auditor.scan(database, auditor.Options(encryption_configs=(given,)))
+        assert set(made.findings.finding) == findings
+        orphaned = "orphaned" in findings
+        assert any("no API server reads the value of" in note for note in made.notes) is orphaned
+        if not orphaned:
+            assert any(
+                "its write key secretbox/key1 decrypts the newest value of secrets" in note for note in made.notes
+            )
 
 
 def _swap(path: Path, provider: str, folder: Path) -> tuple[Path, set[str]]:
