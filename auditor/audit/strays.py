@@ -19,7 +19,7 @@ ENCLOSING = 1 << 16
 """Bytes before the `kind` of a JSON object in which its brace is looked for."""
 _GROWTH = (1 << 12, 1 << 16, 1 << 19, LONGEST)
 """Bytes of an object that are decoded at first, and if it does not end in them: most are small."""
-_HEADS = (Form.PROTOBUF, Form.ENCRYPTED)
+HEADS = (Form.PROTOBUF, Form.ENCRYPTED)
 
 
 def fragments(
@@ -35,11 +35,11 @@ def fragments(
         marks: What the signatures are.
         text: Whether the medium is a text, in which whole JSON may speak of an object, and be none.
     """
-    done = 0
-    plain = np.array([mark.writing is Writing.PLAIN for mark in marks], np.bool_)
+    held: CarvedRecord | None = None
+    done, plain = 0, np.array([mark.writing is Writing.PLAIN for mark in marks], np.bool_)
     for row in rows[plain[hits.signature[rows]]].tolist():
         mark, end = marks[int(hits.signature[row])], int(hits.end[row])
-        if end <= done:
+        if end <= done or (held is not None and mark.form in HEADS and end <= held.end):
             continue
         if mark.form is Form.CBOR and not any(name in buffer.slice(end, NEAR) for name in KEYS):
             continue
@@ -48,9 +48,27 @@ def fragments(
         following = int(np.searchsorted(starts, end, "left"))
         stop = int(starts[following]) if following < starts.size else buffer.size
         record = value_at(buffer, mark.form, begin, end, done, min(stop, begin + LONGEST))
-        if not (text and mark.form is Form.JSON and _is_reference(buffer, record)):
+        if text and mark.form is Form.JSON and _is_reference(buffer, record):
+            done = max(record.end, end)
+            continue
+        if held is not None:
+            yield _before(held, record.start)
+        held, done = (record, end) if is_open(record, mark.form) else (None, max(record.end, end))
+        if held is None:
             yield record
-        done = max(record.end, end)
+    if held is not None:
+        yield held
+
+
+def is_open(record: CarvedRecord, form: Form) -> bool:
+    """Whether nothing says where a value ends: it owns no byte behind the beginning of the next one."""
+    return form in HEADS and bool(record.state & State.TAIL_LOST)
+
+
+def _before(record: CarvedRecord, stop: int) -> CarvedRecord:
+    """What of a value lies before a position."""
+    length = min(record.end, stop) - record.start
+    return record._replace(end=record.start + length, value_len=length) if length < record.value_len else record
 
 
 def value_at(buffer: Buffer, form: Form, begin: int, end: int, floor: int, stop: int) -> CarvedRecord:
@@ -66,7 +84,7 @@ def value_at(buffer: Buffer, form: Form, begin: int, end: int, floor: int, stop:
     """
     if form is Form.JSON:
         return _json(buffer, max(begin - 1, 0), floor, stop)
-    if form in _HEADS:
+    if form in HEADS:
         return without_record(buffer, begin, begin, stop)
     near = buffer.slice(begin, stop - begin).rstrip(b"\0")
     return bare(begin, max(begin + len(near), end), State.HEAD_LOST | State.TAIL_LOST)
