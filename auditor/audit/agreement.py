@@ -20,7 +20,6 @@ from auditor.audit.media import Medium, Sweeps
 from auditor.evidence import carve
 from auditor.evidence.batch import RecordBatch
 from auditor.evidence.layout import Layout
-from auditor.evidence.ledger import Intervals
 from auditor.evidence.notation import Notation
 from auditor.evidence.signatures import Form, Mark, Writing
 from auditor.evidence.sweep import Hits
@@ -89,7 +88,13 @@ class Crosscheck:
         return f"sweep of {files}: {beginnings}{more}"
 
 
-def compare(sweeps: Sweeps, spans: Sequence[Spans], layout: Layout, copies: KeyCopies = NO_COPIES) -> Crosscheck:
+def compare(
+    sweeps: Sweeps,
+    spans: Sequence[Spans],
+    layout: Layout,
+    copies: KeyCopies = NO_COPIES,
+    parts: Sequence[Classified] = (),
+) -> Crosscheck:
     """The hits of every medium against the rows of it. Raises what ended a sweep.
 
     Args:
@@ -97,13 +102,15 @@ def compare(sweeps: Sweeps, spans: Sequence[Spans], layout: Layout, copies: KeyC
         spans: Of each of its files: spans_of() its name.
         layout: Of the exhibit.
         copies: Of etcd keys in indexes.
+        parts: The records of the readers, whose keys and payloads are searched for other writings.
     """
     media = zip(sweeps.searched_files(), spans, strict=True)
     every = [_compare(medium, rows, layout, copies) for medium, rows in media]
+    hidden = (gap for medium in sweeps.files for gap in hidden_writings.gaps(medium.source, parts))
     every += [_compare(medium, NO_SPANS, layout, NO_COPIES) for medium in sweeps.searched_residues()]
     return Crosscheck(
         fragments=tuple(fragment for one in every for fragment in one.fragments),
-        gaps=tuple(gap for one in every for gap in one.gaps),
+        gaps=(*(gap for one in every for gap in one.gaps), *hidden),
         files=len(sweeps.files),
         own=sum(one.own for one in every),
         carried=sum(one.carried for one in every),
@@ -165,9 +172,6 @@ def _compare(medium: Medium, spans: Spans, layout: Layout, copies: KeyCopies) ->
         Gap(source, begin, end - begin, "more beginnings of values stand here than can be told apart")
         for begin, end in (*hits.crowded, *crowded)
     )
-    if not medium.is_text:
-        closed = ~(spans.key | spans.readable | spans.foreign)
-        gaps += tuple(hidden_writings.gaps(source, buffer, Intervals(spans.start, spans.end), spans.key, closed))
     return Crosscheck(
         fragments=tuple(part for batch in batches for part in _placed(batch, medium.offset, layout).split()),
         gaps=tuple(replace(gap, offset=gap.offset + medium.offset) for gap in (*gaps, *decoded.gaps)),
