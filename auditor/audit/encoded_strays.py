@@ -12,6 +12,7 @@ from auditor.arrays.dtypes import Bools, Ints
 from auditor.audit import strays
 from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.evidence.headless import CarvedRecord
+from auditor.evidence.ledger import Intervals
 from auditor.evidence.signatures import Form, Mark, Writing, lead
 from auditor.evidence.sweep import Hits
 from auditor.model.evidence import Gap
@@ -57,7 +58,9 @@ class Decoded(NamedTuple):
     gaps: tuple[Gap, ...]
 
 
-def fragments(buffer: Buffer, source: str, hits: Hits, rows: Ints, starts: Ints, marks: Sequence[Mark]) -> Decoded:
+def fragments(
+    buffer: Buffer, source: str, hits: Hits, rows: Ints, held_by: Intervals, marks: Sequence[Mark]
+) -> Decoded:
     """The values that begin at hits of any writing but the plain one, apart from each other.
 
     Args:
@@ -65,7 +68,7 @@ def fragments(buffer: Buffer, source: str, hits: Hits, rows: Ints, starts: Ints,
         source: Its name.
         hits: What the sweep met in it.
         rows: The hits that no row of a reader explains, ascending.
-        starts: Where the rows of the readers begin, ascending.
+        held_by: What the rows of the readers hold, by where they begin.
         marks: What the signatures are.
     """
     written = np.array([mark.writing is not Writing.PLAIN for mark in marks], np.bool_)
@@ -78,14 +81,13 @@ def fragments(buffer: Buffer, source: str, hits: Hits, rows: Ints, starts: Ints,
         mark, end = marks[int(hits.signature[row])], int(hits.end[row])
         if end <= done or (held is not None and mark.form in strays.HEADS and end <= _extent(*held)[1]):
             continue
-        if starts.size and _in_key(buffer, end):
+        if held_by.start.size and _in_key(buffer, end):
             continue
         if left <= 0:
             reason = f"{source}: more values stand here in other writing than are decoded"
             gaps.append(Gap(source, end, buffer.size - end, reason))
             break
-        following = int(np.searchsorted(starts, end, "left"))
-        stop = int(starts[following]) if following < starts.size else buffer.size
+        stop = strays.bound(held_by, end, buffer.size)
         text, record, cost = _value(buffer, mark, end, done, stop)
         left -= cost
         if text is None or record is None:

@@ -9,6 +9,7 @@ from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints
 from auditor.evidence.batch import UNKNOWN
 from auditor.evidence.headless import CarvedRecord, without_record
+from auditor.evidence.ledger import Intervals
 from auditor.evidence.signatures import KEYS, NEAR, Form, Mark, Writing
 from auditor.evidence.sweep import Hits
 from auditor.model.vocabulary import State
@@ -23,7 +24,7 @@ HEADS = (Form.PROTOBUF, Form.ENCRYPTED)
 
 
 def fragments(
-    buffer: Buffer, hits: Hits, rows: Ints, starts: Ints, marks: Sequence[Mark], *, text: bool
+    buffer: Buffer, hits: Hits, rows: Ints, held_by: Intervals, marks: Sequence[Mark], *, text: bool
 ) -> Iterator[CarvedRecord]:
     """The values that begin at hits of plain writing, apart from each other.
 
@@ -31,7 +32,7 @@ def fragments(
         buffer: The medium.
         hits: What the sweep met in it.
         rows: The hits that no row of a reader explains, ascending.
-        starts: Where the rows of the readers begin, ascending: each value ends there at the latest.
+        held_by: What the rows of the readers hold, by where they begin: no value reaches beyond the ends of a row.
         marks: What the signatures are.
         text: Whether the medium is a text, in which whole JSON may speak of an object, and be none.
     """
@@ -45,8 +46,7 @@ def fragments(
             continue
         low = max(end - mark.signature.longest, 0)
         begin = low + max(buffer.slice(low, end - low).rfind(mark.signature.opening), 0)
-        following = int(np.searchsorted(starts, end, "left"))
-        stop = int(starts[following]) if following < starts.size else buffer.size
+        stop = bound(held_by, end, buffer.size)
         record = value_at(buffer, mark.form, begin, end, done, min(stop, begin + LONGEST))
         if text and mark.form is Form.JSON and _is_reference(buffer, record):
             done = max(record.end, end)
@@ -58,6 +58,20 @@ def fragments(
             yield record
     if held is not None:
         yield held
+
+
+def bound(rows: Intervals, at: int, size: int) -> int:
+    """Where a value ends at the latest whose beginning ends at `at`: with the row around it, else before the next one.
+
+    Args:
+        rows: What rows hold, by where they begin.
+        at: A position.
+        size: Bytes of the medium.
+    """
+    following = int(np.searchsorted(rows.start, at, "left"))
+    stop = int(rows.start[following]) if following < rows.start.size else size
+    around = int(rows.end[following - 1]) if following else 0
+    return min(stop, around) if at <= around else stop
 
 
 def is_open(record: CarvedRecord, form: Form) -> bool:

@@ -71,15 +71,15 @@ HELD: dict[str, Callable[[bytes], tuple[bytes, bytes]]] = {
         PREFIXES["secretbox"] + b"k:" + NOISE + raw,
     ),
 }
-DUMPS: dict[str, Callable[[bytes, bytes], bytes]] = {
-    "etcdctl": lambda key, value: dump((key, value)),
-    "hex of kine's table": lambda key, value: INSERT % (key.replace(b"'", b"''"), value.hex().encode()),
-}
 INSERT = (
     b"CREATE TABLE kine (id INTEGER PRIMARY KEY, name TEXT, created INTEGER, deleted INTEGER, create_revision INTEGER,"
     b" prev_revision INTEGER, lease INTEGER, value BLOB, old_value BLOB);\n"
     b"INSERT INTO kine VALUES(1,'%s',1,0,0,0,0,X'%s',NULL);\nCOMMIT;\n"
 )
+DUMPS: dict[str, Callable[[bytes, bytes], bytes]] = {
+    "etcdctl": lambda key, value: dump((key, value)),
+    "hex of kine's table": lambda key, value: INSERT % (key.replace(b"'", b"''"), value.hex().encode()),
+}
 
 
 @pytest.mark.parametrize("writing", [*WRITINGS, "CBOR"])

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 import auditor
 from auditor import Options, Severity
 from tests.audit.test_agreement import dump
-from tests.helpers.bolt_builder import backend, record
+from tests.helpers import sealing
+from tests.helpers.bolt_builder import Pair, backend, record
 from tests.helpers.ciphertexts import PREFIXES
 from tests.helpers.members_on_disk import LEAK, clean, configuration, write
 from tests.helpers.objects import StoredObject
@@ -30,6 +32,7 @@ BEGINNINGS = {
     "JSON without an end": b'{"kind":"',
 }
 KEY = LEAK.key
+SEALED = KEY, sealing.seal("secretbox", "key1", sealing.KEY, LEAK, random.Random(1))
 STORES: dict[str, Callable[[bytes], bytes]] = {
     "a current value": lambda value: backend([*clean(), record(9, KEY, PREFIX + NOISE + value)]).seal(),
     "a freed page": lambda value: backend(clean(), freed=[bytes(64) + value]).seal(),
@@ -62,3 +65,30 @@ def test_a_value_that_is_whole_keeps_what_it_carries(tmp_path: Path) -> None:
     path = write(tmp_path / "a.db", backend([*clean(), record(9, KEY, PREFIX + NOISE + PREFIX + outer)]).seal())
     audit = auditor.scan(path, Options(encryption_configs=(configuration(tmp_path),)))
     assert list(audit.findings.finding).count("plaintext") == 1
+
+
+HOLDERS: dict[str, Callable[[bytes], list[Pair]]] = {
+    "an encrypted value": lambda value: [record(9, KEY, PREFIX + NOISE + value + NOISE)],
+    "an older value": lambda value: [record(9, KEY, PREFIX + NOISE + value), record(10, *SEALED)],
+    "a value of no known encoding": lambda value: [record(9, KEY, b"\xef\xbb\xbf[" + value + b"]")],
+}
+PLACES = ["latest", "history", "latest"]
+
+
+@pytest.mark.parametrize(("holder", "place"), list(zip(HOLDERS, PLACES, strict=True)))
+@pytest.mark.parametrize("readable", [*READABLE, "CBOR"])
+def test_a_value_inside_another_has_the_place_of_that(holder: str, place: str, readable: str, tmp_path: Path) -> None:
+    if readable == "CBOR" and holder != "an older value":
+        pytest.skip("what follows the object is taken for a part of it")
+    records = HOLDERS[holder](READABLE.get(readable, LEAK.cbor()))
+    path = write(tmp_path / "a.db", backend([*clean(), *records]).seal())
+    audit = auditor.scan(path, Options(encryption_configs=(configuration(tmp_path),)))
+    rows = audit.inventory
+    inner = rows[rows.finding.str.contains("plaintext")]
+    assert list(inner.finding) == ["plaintext"], "no API server reads a part of a value"
+    begin, size = int(inner.offset.iloc[0]), int(inner["size"].iloc[0])
+    outer = rows[(rows.offset < begin) & (rows.offset + rows["size"] > begin)]
+    assert [*inner.place, *outer.place] == [place, place]
+    assert list(inner.page) == list(outer.page)
+    assert list(inner.severity) == ["critical" if place == "latest" else "high"]
+    assert list(outer.offset + outer["size"] >= begin + size) == [True]
