@@ -32,7 +32,8 @@ BEGINNINGS = {
     "JSON without an end": b'{"kind":"',
 }
 KEY = LEAK.key
-SEALED = KEY, sealing.seal("secretbox", "key1", sealing.KEY, LEAK, random.Random(1))
+NEWER = StoredObject(name=b"leak", data={b"password": b"another value"})
+SEALED = KEY, sealing.seal("secretbox", "key1", sealing.KEY, NEWER, random.Random(1))
 STORES: dict[str, Callable[[bytes], bytes]] = {
     "a current value": lambda value: backend([*clean(), record(9, KEY, PREFIX + NOISE + value)]).seal(),
     "a freed page": lambda value: backend(clean(), freed=[bytes(64) + value]).seal(),
