@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditor.arrays.dtypes import Bools, Ints
 from auditor.audit import encoded_strays, hidden_writings, strays
@@ -48,12 +49,17 @@ class Spans(NamedTuple):
     """Text of a value in hex."""
     escaped: Bools
     """Text of a value with escapes."""
+    place: NDArray[np.uint8]
+    """Codes of Place of the row."""
+    page: Ints
+    """Number of the page that holds the row's record."""
 
 
 _CONTENT = re.compile(rb"(?i)data|apiversion|\\")
 """What an object in JSON has beside its kind: its metadata, its data, its version, or an escape that may spell them."""
 NO_COPIES = KeyCopies({}, ())
-NO_SPANS = Spans(np.zeros(0, np.int64), np.zeros(0, np.int64), *(np.zeros(0, np.bool_) for _ in range(5)))
+_INTS, _BOOLS = np.zeros(0, np.int64), np.zeros(0, np.bool_)
+NO_SPANS = Spans(_INTS, _INTS, _BOOLS, _BOOLS, _BOOLS, _BOOLS, _BOOLS, np.zeros(0, np.uint8), _INTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,13 @@ class Crosscheck:
         return f"sweep of {files}: {beginnings}{more}"
 
 
-def compare(sweeps: Sweeps, spans: Sequence[Spans], layout: Layout, copies: KeyCopies = NO_COPIES) -> Crosscheck:
+def compare(
+    sweeps: Sweeps,
+    spans: Sequence[Spans],
+    layout: Layout,
+    copies: KeyCopies = NO_COPIES,
+    parts: Sequence[Classified] = (),
+) -> Crosscheck:
     """The hits of every medium against the rows of it. Raises what ended a sweep.
 
     Args:
@@ -97,13 +109,15 @@ def compare(sweeps: Sweeps, spans: Sequence[Spans], layout: Layout, copies: KeyC
         spans: Of each of its files: spans_of() its name.
         layout: Of the exhibit.
         copies: Of etcd keys in indexes.
+        parts: The records of the readers, whose keys and payloads are searched for other writings.
     """
     media = zip(sweeps.searched_files(), spans, strict=True)
     every = [_compare(medium, rows, layout, copies) for medium, rows in media]
+    hidden = (gap for medium in sweeps.files for gap in hidden_writings.gaps(medium.source, parts))
     every += [_compare(medium, NO_SPANS, layout, NO_COPIES) for medium in sweeps.searched_residues()]
     return Crosscheck(
         fragments=tuple(fragment for one in every for fragment in one.fragments),
-        gaps=tuple(gap for one in every for gap in one.gaps),
+        gaps=(*(gap for one in every for gap in one.gaps), *hidden),
         files=len(sweeps.files),
         own=sum(one.own for one in every),
         carried=sum(one.carried for one in every),
@@ -127,21 +141,24 @@ def spans_of(parts: Sequence[Classified], source: str) -> Spans:
         if batch.notation is not None:
             notation = batch.notation[whole]
             written = (notation == Notation.HEX, notation > Notation.HEX)
-        columns.append((begin, begin + size, readable[whole], foreign[whole], no, *written))
+        at = batch.place[whole], batch.page[whole]
+        columns.append((begin, begin + size, readable[whole], foreign[whole], no, *written, *at))
         pieces = [
-            (extent.offset, extent.offset + extent.length, readable[row], foreign[row], False, False, False)
+            (extent.offset, extent.offset + extent.length, row)
             for row, extents in batch.extents.items()
             for extent in extents
             if (extent.source or source) == source
         ]
         if pieces:
-            begins, ends, *kinds = zip(*pieces, strict=True)
-            columns.append((np.array(begins), np.array(ends), *(np.array(kind, np.bool_) for kind in kinds)))
+            begin, end, row = np.array(pieces, np.int64).T
+            no = np.zeros(row.size, np.bool_)
+            columns.append((begin, end, readable[row], foreign[row], no, no, no, batch.place[row], batch.page[row]))
         if batch.mapped:
             keyed = batch.key_at >= 0
             begin = batch.key_at[keyed]
             no, yes = np.zeros(begin.size, np.bool_), np.ones(begin.size, np.bool_)
-            columns.append((begin, begin + batch.key_size[keyed], no, no, yes, no, no))
+            at = batch.place[keyed], batch.page[keyed]
+            columns.append((begin, begin + batch.key_size[keyed], no, no, yes, no, no, *at))
     if not columns:
         return NO_SPANS
     order = np.argsort(np.concatenate([column[0] for column in columns]), kind="stable")
@@ -157,19 +174,17 @@ def _compare(medium: Medium, spans: Spans, layout: Layout, copies: KeyCopies) ->
     if medium.companion:
         strayed &= _may_be_secret(hits, medium.marks)
     rows, crowded = _crowds(hits, np.flatnonzero(strayed))
-    records = list(strays.fragments(buffer, hits, rows, spans.start, spans.end, medium.marks, text=medium.is_text))
-    decoded = encoded_strays.fragments(buffer, source, hits, rows, spans.start, medium.marks)
+    held = Intervals(spans.start, spans.end)
+    records = list(strays.fragments(buffer, hits, rows, held, medium.marks, text=medium.is_text))
+    decoded = encoded_strays.fragments(buffer, source, hits, rows, held, medium.marks)
     batches = [carve.batch(buffer, source, records, Place.SLACK)] if records else []
     batches += [decoded.records] if decoded.records is not None else []
     gaps = tuple(
         Gap(source, begin, end - begin, "more beginnings of values stand here than can be told apart")
         for begin, end in (*hits.crowded, *crowded)
     )
-    if not medium.is_text:
-        closed = ~(spans.key | spans.readable | spans.foreign)
-        gaps += tuple(hidden_writings.gaps(source, buffer, Intervals(spans.start, spans.end), spans.key, closed))
     return Crosscheck(
-        fragments=tuple(part for batch in batches for part in _placed(batch, medium.offset, layout).split()),
+        fragments=tuple(part for batch in batches for part in _placed(batch, medium.offset, layout, spans).split()),
         gaps=tuple(replace(gap, offset=gap.offset + medium.offset) for gap in (*gaps, *decoded.gaps)),
         own=int(own.sum()),
         carried=int(carried.sum()),
@@ -229,14 +244,26 @@ def _may_be_secret(hits: Hits, marks: Sequence[Mark]) -> Bools:
     return may_be
 
 
-def _placed(batch: RecordBatch, offset: int, layout: Layout) -> RecordBatch:
-    """The records with place and page by where they lie. offset: where in the source their medium begins."""
+def _placed(batch: RecordBatch, offset: int, layout: Layout, spans: Spans) -> RecordBatch:
+    """The records with place and page: of the row that holds them, else by where they lie.
+
+    Args:
+        batch: The records.
+        offset: Where in the source their medium begins.
+        layout: Of the exhibit.
+        spans: What the rows account for in the medium.
+    """
+    begin = batch.offset
     if offset:
         batch = replace(batch, mapped=False, stored_at=batch.offset + offset, stored_len=batch.size)
     at = batch.offset.tolist()
-    places = [layout.place(batch.source, begin) for begin in at]
-    pages = [layout.page(batch.source, begin) for begin in at]
-    return replace(batch, place=np.array(places, np.uint8), page=np.array(pages, np.int64))
+    place = np.array([layout.place(batch.source, each) for each in at], np.uint8)
+    page = np.array([layout.page(batch.source, each) for each in at], np.int64)
+    if spans.start.size:
+        around = np.searchsorted(spans.start, begin, "right") - 1
+        inside = (around >= 0) & (begin < spans.end[around])
+        place[inside], page[inside] = spans.place[around[inside]], spans.page[around[inside]]
+    return replace(batch, place=place, page=page)
 
 
 def _crowds(hits: Hits, rows: Ints) -> tuple[Ints, list[tuple[int, int]]]:

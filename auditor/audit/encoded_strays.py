@@ -12,6 +12,7 @@ from auditor.arrays.dtypes import Bools, Ints
 from auditor.audit import strays
 from auditor.evidence.batch import UNKNOWN, RecordBatch
 from auditor.evidence.headless import CarvedRecord
+from auditor.evidence.ledger import Intervals
 from auditor.evidence.signatures import Form, Mark, Writing, lead
 from auditor.evidence.sweep import Hits
 from auditor.model.evidence import Gap
@@ -57,7 +58,9 @@ class Decoded(NamedTuple):
     gaps: tuple[Gap, ...]
 
 
-def fragments(buffer: Buffer, source: str, hits: Hits, rows: Ints, starts: Ints, marks: Sequence[Mark]) -> Decoded:
+def fragments(
+    buffer: Buffer, source: str, hits: Hits, rows: Ints, held_by: Intervals, marks: Sequence[Mark]
+) -> Decoded:
     """The values that begin at hits of any writing but the plain one, apart from each other.
 
     Args:
@@ -65,33 +68,52 @@ def fragments(buffer: Buffer, source: str, hits: Hits, rows: Ints, starts: Ints,
         source: Its name.
         hits: What the sweep met in it.
         rows: The hits that no row of a reader explains, ascending.
-        starts: Where the rows of the readers begin, ascending.
+        held_by: What the rows of the readers hold, by where they begin.
         marks: What the signatures are.
     """
     written = np.array([mark.writing is not Writing.PLAIN for mark in marks], np.bool_)
     values: list[bytes] = []
     spans: list[tuple[int, int, int]] = []
     gaps: list[Gap] = []
+    held: tuple[_Text, CarvedRecord] | None = None
     done, left = 0, LEAST_DECODED + MOST_DECODED * buffer.size
     for row in rows[written[hits.signature[rows]]].tolist():
         mark, end = marks[int(hits.signature[row])], int(hits.end[row])
-        if end <= done or (starts.size and _in_key(buffer, end)):
+        if end <= done or (held is not None and mark.form in strays.HEADS and end <= _extent(*held)[1]):
+            continue
+        if held_by.start.size and _in_key(buffer, end):
             continue
         if left <= 0:
             reason = f"{source}: more values stand here in other writing than are decoded"
             gaps.append(Gap(source, end, buffer.size - end, reason))
             break
-        following = int(np.searchsorted(starts, end, "left"))
-        stop = int(starts[following]) if following < starts.size else buffer.size
+        stop = strays.bound(held_by, end, buffer.size)
         text, record, cost = _value(buffer, mark, end, done, stop)
         left -= cost
         if text is None or record is None:
             continue
-        begin, after = int(text.begin[record.value_at]), int(text.end[record.end - 1])
-        values.append(text.content[record.value_at : record.end])
-        spans.append((begin, after - begin, record.state | State.ENCODED))
-        done = max(after, end)
+        begin, after = _extent(text, record)
+        if held is not None:
+            values[-1], spans[-1] = _before(*held, begin)
+        value, span = _before(text, record, after)
+        values.append(value)
+        spans.append(span)
+        held = (text, record) if strays.is_open(record, mark.form) else None
+        done = max(after, end) if held is None else end
     return Decoded(_batch(source, values, spans) if values else None, tuple(gaps))
+
+
+def _extent(text: _Text, record: CarvedRecord) -> tuple[int, int]:
+    """Where in the text the letters of a value begin, and the position behind them."""
+    return int(text.begin[record.value_at]), int(text.end[record.end - 1])
+
+
+def _before(text: _Text, record: CarvedRecord, stop: int) -> tuple[bytes, tuple[int, int, int]]:
+    """The bytes of a value whose letters end before a position of the text; offset and size of those; its state."""
+    begin, _ = _extent(text, record)
+    end = max(int(np.searchsorted(text.end[: record.end], stop, "right")), record.value_at + 1)
+    size = int(text.end[end - 1]) - begin
+    return text.content[record.value_at : end], (begin, size, record.state | State.ENCODED)
 
 
 def _batch(source: str, values: list[bytes], spans: list[tuple[int, int, int]]) -> RecordBatch:

@@ -210,7 +210,7 @@ def conclude(
     layout = Layout.of(files, judgement.reading.pages)
     audit = _conclude(files, judgement, options, log)
     copies = KeyCopies(judgement.reading.key_copies, judgement.store.parts)
-    crosscheck = agreement.compare(judgement.sweeps, spans, layout, copies)
+    crosscheck = agreement.compare(judgement.sweeps, spans, layout, copies, judgement.store.parts)
     if crosscheck.differs and judgement.repeat is not None:
         log.step("the sweep met what no reader had: judged again with it")
         reading = judgement.reading

@@ -1,24 +1,29 @@
 """Values in another writing where no reader decodes anything: in an etcd key, and in what claims to be encrypted.
 
-No ciphertext holds a text of any length: whatever text stands there in a medium that is none is decoded (base64, hex,
-escapes, lists of numbers, YAML, one in another); elsewhere the ledger tells what is no value.
+No ciphertext holds a text of any length: whatever text stands there is decoded (base64, hex, escapes, lists of numbers,
+YAML, one in another). Keys and values are searched as their reader decodes them, in every store; elsewhere the ledger
+tells what is no value.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from auditor.arrays.buffer import Buffer
-from auditor.arrays.dtypes import Bools, Ints
+from auditor.arrays.dtypes import Ints
 from auditor.arrays.parallel import ranges
 from auditor.evidence import beginnings
+from auditor.evidence.beginnings import TAG, TAGGED
 from auditor.evidence.gaps import listed
 from auditor.evidence.ledger import Intervals
 from auditor.kubernetes.prefixes import LONGEST_KEK_ID
+from auditor.kubernetes.store import Classified
 from auditor.model.evidence import Gap
+from auditor.model.vocabulary import Provider
 
 STEP = 16
 """Bytes between the words of a payload that are looked at: a text of 39 letters holds two that follow each other."""
@@ -29,28 +34,58 @@ _TEXT = re.compile(rb"[\0\t\n\r -~]{24,}")
 """A text, also in UTF-16."""
 
 
-def gaps(source: str, buffer: Buffer, spans: Intervals, key: Bools, payload: Bools) -> Iterator[Gap]:
-    """The keys and payloads in which a value begins.
+class _Holders(NamedTuple):
+    """Where in a source the keys and payloads lie that hold a beginning: columns of shape (holders,)."""
+
+    at: Ints
+    size: Ints
+
+
+def gaps(source: str, parts: Sequence[Classified]) -> Iterator[Gap]:
+    """The keys and payloads in which a value begins, as their readers decoded them.
 
     Args:
-        source: The medium's name.
-        buffer: Its bytes.
-        spans: What rows account for in it, by where they begin.
-        key: Which of them are etcd keys.
-        payload: Which of them claim to be encrypted.
+        source: Name of the file.
+        parts: The records, of it and of others.
     """
-    rows = np.union1d(_etcd_keys(buffer, spans, np.flatnonzero(key)), _payloads(buffer, spans, np.flatnonzero(payload)))
+    every = [holders for part in parts if part.batch.source == source and len(part) for holders in _holders(part)]
+    if not every:
+        return
+    at, size = np.unique(np.concatenate([np.stack(holders) for holders in every], axis=1), axis=1)
 
     def one(row: int) -> Gap:
-        at, size = int(spans.start[row]), int(spans.end[row] - spans.start[row])
-        what = f"the key or encrypted value at offset {at:,} holds the beginning of a readable one"
-        return Gap(source, at, size, f"{source}: {what}")
+        what = f"the key or encrypted value at offset {at[row]:,} holds the beginning of a readable one"
+        return Gap(source, int(at[row]), int(size[row]), f"{source}: {what}")
 
     def others(more: Ints) -> Gap:
         reason = f"{source}: {more.size:,} more keys or encrypted values hold the beginning of a readable one"
-        return Gap(source, int(spans.start[more[0]]), 0, reason)
+        return Gap(source, int(at[more[0]]), 0, reason)
 
-    yield from listed(rows, one, others)
+    yield from listed(np.arange(at.size), one, others)
+
+
+def _holders(part: Classified) -> Iterator[_Holders]:
+    """The keys, then the payloads, of some records."""
+    batch, prefixes = part.batch, part.prefixes
+    keyed = np.flatnonzero(batch.key_at >= 0)
+    rows = _etcd_keys(batch.data, Intervals(batch.key_at, batch.key_at + batch.key_size), keyed)
+    # where a source writes keys and values in its own way a record is where its value is
+    at, size = (batch.key_at, batch.key_size) if batch.mapped else (batch.offset, batch.size)
+    yield _Holders(at[rows], size[rows])
+    readable = (prefixes.provider == Provider.IDENTITY) & ~prefixes.malformed
+    payloads = np.flatnonzero(~readable & (prefixes.provider != Provider.UNKNOWN))
+    values = Intervals(batch.value_at, batch.value_at + batch.value_size)
+    rows = _payloads(batch.data, values, payloads)
+    if not batch.mapped:  # else the sweep meets it
+        rows = np.union1d(rows, _tagged(batch.data, values, payloads))
+    yield _Holders(batch.offset[rows], batch.size[rows])
+
+
+def _tagged(buffer: Buffer, spans: Intervals, rows: Ints) -> Ints:
+    """Those of these payloads that hold the tag of an object in CBOR."""
+    views = buffer.views(spans.start[rows], (spans.end - spans.start)[rows])
+    tagged = [TAG in raw and TAGGED.search(raw) is not None for raw in map(bytes, views)]
+    return rows[np.array(tagged, np.bool_)]
 
 
 def _etcd_keys(buffer: Buffer, spans: Intervals, rows: Ints) -> Ints:

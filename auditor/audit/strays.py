@@ -9,6 +9,7 @@ from auditor.arrays.buffer import Buffer
 from auditor.arrays.dtypes import Ints
 from auditor.evidence.batch import UNKNOWN
 from auditor.evidence.headless import CarvedRecord, without_record
+from auditor.evidence.ledger import Intervals
 from auditor.evidence.signatures import KEYS, NEAR, Form, Mark, Writing
 from auditor.evidence.sweep import Hits
 from auditor.model.vocabulary import State
@@ -19,11 +20,11 @@ ENCLOSING = 1 << 16
 """Bytes before the `kind` of a JSON object in which its brace is looked for."""
 _GROWTH = (1 << 12, 1 << 16, 1 << 19, LONGEST)
 """Bytes of an object that are decoded at first, and if it does not end in them: most are small."""
-_HEADS = (Form.PROTOBUF, Form.ENCRYPTED)
+HEADS = (Form.PROTOBUF, Form.ENCRYPTED)
 
 
 def fragments(
-    buffer: Buffer, hits: Hits, rows: Ints, starts: Ints, ends: Ints, marks: Sequence[Mark], *, text: bool
+    buffer: Buffer, hits: Hits, rows: Ints, held_by: Intervals, marks: Sequence[Mark], *, text: bool
 ) -> Iterator[CarvedRecord]:
     """The values that begin at hits of plain writing, apart from each other.
 
@@ -31,29 +32,57 @@ def fragments(
         buffer: The medium.
         hits: What the sweep met in it.
         rows: The hits that no row of a reader explains, ascending.
-        starts: Where the rows of the readers begin, ascending: each value ends there at the latest.
-        ends: Where they end: a value that begins in one ends with it.
+        held_by: What the rows of the readers hold, by where they begin: no value reaches beyond the ends of a row.
         marks: What the signatures are.
         text: Whether the medium is a text, in which whole JSON may speak of an object, and be none.
     """
-    done = 0
-    plain = np.array([mark.writing is Writing.PLAIN for mark in marks], np.bool_)
+    held: CarvedRecord | None = None
+    done, plain = 0, np.array([mark.writing is Writing.PLAIN for mark in marks], np.bool_)
     for row in rows[plain[hits.signature[rows]]].tolist():
         mark, end = marks[int(hits.signature[row])], int(hits.end[row])
-        if end <= done:
+        if end <= done or (held is not None and mark.form in HEADS and end <= held.end):
             continue
         if mark.form is Form.CBOR and not any(name in buffer.slice(end, NEAR) for name in KEYS):
             continue
         low = max(end - mark.signature.longest, 0)
         begin = low + max(buffer.slice(low, end - low).rfind(mark.signature.opening), 0)
-        following = int(np.searchsorted(starts, end, "left"))
-        stop = int(starts[following]) if following < starts.size else buffer.size
-        if following and begin < ends[following - 1] < stop:
-            stop = int(ends[following - 1])
+        stop = bound(held_by, end, buffer.size)
         record = value_at(buffer, mark.form, begin, end, done, min(stop, begin + LONGEST))
-        if not (text and mark.form is Form.JSON and _is_reference(buffer, record)):
+        if text and mark.form is Form.JSON and _is_reference(buffer, record):
+            done = max(record.end, end)
+            continue
+        if held is not None:
+            yield _before(held, record.start)
+        held, done = (record, end) if is_open(record, mark.form) else (None, max(record.end, end))
+        if held is None:
             yield record
-        done = max(record.end, end)
+    if held is not None:
+        yield held
+
+
+def bound(rows: Intervals, at: int, size: int) -> int:
+    """Where a value ends at the latest whose beginning ends at `at`: with the row around it, else before the next one.
+
+    Args:
+        rows: What rows hold, by where they begin.
+        at: A position.
+        size: Bytes of the medium.
+    """
+    following = int(np.searchsorted(rows.start, at, "left"))
+    stop = int(rows.start[following]) if following < rows.start.size else size
+    around = int(rows.end[following - 1]) if following else 0
+    return min(stop, around) if at <= around else stop
+
+
+def is_open(record: CarvedRecord, form: Form) -> bool:
+    """Whether nothing says where a value ends: it owns no byte behind the beginning of the next one."""
+    return form in HEADS and bool(record.state & State.TAIL_LOST)
+
+
+def _before(record: CarvedRecord, stop: int) -> CarvedRecord:
+    """What of a value lies before a position."""
+    length = min(record.end, stop) - record.start
+    return record._replace(end=record.start + length, value_len=length) if length < record.value_len else record
 
 
 def value_at(buffer: Buffer, form: Form, begin: int, end: int, floor: int, stop: int) -> CarvedRecord:
@@ -69,7 +98,7 @@ def value_at(buffer: Buffer, form: Form, begin: int, end: int, floor: int, stop:
     """
     if form is Form.JSON:
         return _json(buffer, max(begin - 1, 0), floor, stop)
-    if form in _HEADS:
+    if form in HEADS:
         return without_record(buffer, begin, begin, stop)
     near = buffer.slice(begin, stop - begin).rstrip(b"\0")
     return bare(begin, max(begin + len(near), end), State.HEAD_LOST | State.TAIL_LOST)

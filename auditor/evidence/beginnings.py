@@ -64,10 +64,10 @@ _PROMISING = re.compile(rb"[kK]ind|k8s|107|6[bB]|\\|[A-Za-z0-9+/_-]{48}")
 _GZIP, _ZLIB = b"\x1f\x8b", b"\x78"
 _TYPE = b"\x12\x06Secret"
 """The kind in protobuf's TypeMeta, where the first bytes of its envelope are lost or in another order."""
-_TAG = b"\xd9\xd9\xf7"
-_CBOR = re.compile(
-    rb"kind(?:[\x46\x66]|[\x58\x78]\x06)Secret|" + re.escape(_TAG) + rb".{0,64}(?:" + b"|".join(KEYS) + b")", re.DOTALL
-)
+TAG = b"\xd9\xd9\xf7"
+"""The tag that an object in CBOR begins with."""
+TAGGED = re.compile(re.escape(TAG) + rb".{0,64}(?:" + b"|".join(KEYS) + b")", re.DOTALL)
+_CBOR = re.compile(rb"kind(?:[\x46\x66]|[\x58\x78]\x06)Secret|" + TAGGED.pattern, re.DOTALL)
 _ESCAPED = re.compile(
     rb"(?<!\\)\\++(?:u00([0-9A-Fa-f]{2})|U000000([0-9A-Fa-f]{2})|x([0-9A-Fa-f]{2})|([0-3][0-7]{2})|([\"'/])|([nrtbf0\n]))"
     rb"|%([0-7][0-9A-Fa-f])|&#x0{0,4}([0-9A-Fa-f]{2});|&#0{0,4}([0-9]{1,3});|&(quot|apos|colon|nbsp);"
@@ -133,7 +133,7 @@ class TextSearch:
 
 def in_bytes(raw: bytes) -> bool:
     """Whether a value begins in bytes of any kind."""
-    return _TAG in raw or in_text(raw)
+    return TAG in raw or in_text(raw)
 
 
 def in_value(raw: bytes) -> bool:
@@ -185,7 +185,7 @@ def _plain(raw: bytes, *, decoded: bool, readable: bool) -> bool:
         return True
     if b"107" in raw and _NUMBERS.search(raw):
         return True
-    return decoded and (b"kind" in raw or _TAG in raw) and _CBOR.search(raw) is not None
+    return decoded and (b"kind" in raw or TAG in raw) and _CBOR.search(raw) is not None
 
 
 def unescaped(text: bytes) -> bytes:

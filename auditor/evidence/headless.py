@@ -14,6 +14,7 @@ from auditor.model.vocabulary import State
 CARVED = (b"k8s\0\n", b"k8s\0\r\n", b"k8s:enc:", b'{"kind":"')
 """How stored values begin: an envelope's type, also as a terminal changes its line feed, an encrypting prefix, JSON."""
 _ANY_SIGNATURE = re.compile(b"|".join(map(re.escape, CARVED)))
+_TYPED_JSON = re.compile(rb'\{"kind":"[A-Z][A-Za-z0-9]+"')
 LONGEST_SIGNATURE = max(map(len, CARVED))
 SMALLEST = 32
 """Bytes of a stored object, at least: an envelope's magic, type and metadata, or as much of JSON."""
@@ -40,22 +41,28 @@ class CarvedRecord(NamedTuple):
 def without_record(buffer: Buffer, at: int, floor: int, end: int) -> CarvedRecord:
     """A value without its record, of the length in the field before it or in its envelope, else up to the end.
 
-    It ends where the next one begins. Signatures that follow each other too closely are one fragment: none of them
-    begins an object.
+    It ends where the next one begins. Signatures that follow each other too closely are one fragment, which ends before
+    the last of them, or the first one behind which a type stands: that one may begin an object.
     """
     length = _length_before(buffer, at, floor) or envelope_length(buffer.slice(at, 64))
     following = _next_signature(buffer, at, min(end, at + length) if length else end)
     if length and at + length <= end and following == UNKNOWN:
         return CarvedRecord(at, at + length, value_at=at, value_len=length, state=State.HEAD_LOST)
-    stop, last = following, at
-    while UNKNOWN < stop - last < SMALLEST and stop != UNKNOWN:
-        last, stop = stop, _next_signature(buffer, stop, end)
-    if last != at and stop != UNKNOWN:
-        stop = last  # the last of them may begin an object
+    stop = following
+    close = UNKNOWN < stop < at + SMALLEST
+    while close and not _names_type(buffer, stop):
+        later = _next_signature(buffer, stop, end)
+        close = UNKNOWN < later < stop + SMALLEST
+        stop = later if close else stop
     stop = end if stop == UNKNOWN else stop
     length = len(buffer.slice(at, stop - at).rstrip(b"\0"))
     state = State.HEAD_LOST | State.TAIL_LOST
     return CarvedRecord(at, at + length, value_at=at, value_len=length, state=state)
+
+
+def _names_type(buffer: Buffer, at: int) -> bool:
+    """Whether the type of an object follows a signature."""
+    return envelope_length(buffer.slice(at, 64)) > 0 or _TYPED_JSON.match(buffer.view(at, at + 64)) is not None
 
 
 def _next_signature(buffer: Buffer, at: int, end: int) -> int:

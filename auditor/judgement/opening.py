@@ -100,7 +100,8 @@ def open_all(
     _judge_known(opened, criteria)
     _judge_keys(opened, criteria, keyring, np.flatnonzero(values.served & encrypted & whole))
     if not values.exported:
-        _judge_unreadable(opened, criteria, values.served & values.identified & ~encrypted)
+        keyed = batch.key_at >= 0  # what stands inside a value no API server reads
+        _judge_unreadable(opened, criteria, values.served & values.identified & keyed & ~encrypted)
     return opened
 
 

@@ -14,6 +14,7 @@ from auditor import Options, Severity
 from auditor.evidence.etcd import buckets
 from auditor.model.audit import Audit
 from auditor.protobuf import kubernetes_pb2 as pb
+from tests.audit.test_agreement import dump
 from tests.helpers import members_on_disk
 from tests.helpers.bolt_builder import backend, record
 from tests.helpers.ciphertexts import PREFIXES, ciphertext
@@ -61,6 +62,37 @@ def test_in_an_etcd_key(path: bytes, writing: str, tmp_path: Path) -> None:
 def test_an_ordinary_key_is_none(tmp_path: Path) -> None:
     for name in (b"kind-of-secret", b"system:k8s:enc:reader", b"azhz-6b3873"):
         assert audited(tmp_path, b"/registry/pods/a/" + name, POD).exit_code(Severity.MEDIUM) == 0
+
+
+HELD: dict[str, Callable[[bytes], tuple[bytes, bytes]]] = {
+    "in a key": lambda raw: (b"/registry/pods/a/" + raw, POD),
+    "in an encrypted value": lambda raw: (
+        b"/registry/secrets/default/leak",
+        PREFIXES["secretbox"] + b"k:" + NOISE + raw,
+    ),
+}
+INSERT = (
+    b"CREATE TABLE kine (id INTEGER PRIMARY KEY, name TEXT, created INTEGER, deleted INTEGER, create_revision INTEGER,"
+    b" prev_revision INTEGER, lease INTEGER, value BLOB, old_value BLOB);\n"
+    b"INSERT INTO kine VALUES(1,'%s',1,0,0,0,0,X'%s',NULL);\nCOMMIT;\n"
+)
+DUMPS: dict[str, Callable[[bytes, bytes], bytes]] = {
+    "etcdctl": lambda key, value: dump((key, value)),
+    "hex of kine's table": lambda key, value: INSERT % (key.replace(b"'", b"''"), value.hex().encode()),
+}
+
+
+@pytest.mark.parametrize("writing", [*WRITINGS, "CBOR"])
+@pytest.mark.parametrize("held", HELD)
+@pytest.mark.parametrize("store", DUMPS)
+def test_in_a_dump_that_is_a_text(store: str, held: str, writing: str, tmp_path: Path) -> None:
+    key, value = HELD[held](WRITINGS.get(writing, LEAK.cbor()))
+    if held == "in a key" and (writing == "CBOR" or b"\0" in key):
+        pytest.skip("no text of SQL")
+    path = write(tmp_path / "dump", DUMPS[store](key, value))
+    audit = auditor.scan(path, Options())
+    assert any("holds the beginning of a readable one" in gap.reason for gap in audit.gaps)
+    assert audit.exit_code(Severity.MEDIUM)
 
 
 FRAMES: dict[str, Callable[[bytes], bytes]] = {
