@@ -72,23 +72,25 @@ def test_what_holds_no_key_is_none(tmp_path: Path) -> None:
 LIST = b'{"apiVersion":"v1","kind":"SecretList","items":[{"kind":"Secret","metadata":{"name":"a"}}]}'
 
 
-@pytest.mark.parametrize(
-    ("archive", "texts"),
-    [
-        (packed(b'{"kind":"Pod","apiVersion":"v1"}', "pod.json"), True),
-        (packed(ROTATING.read_bytes(), "encryption-config"), True),
-        (packed(LIST, "secrets.json"), False),
-        (packed(ENCRYPTED.read_bytes(), "etcd/snapshot.db"), False),
-        (packed(packed(LIST, "secrets.json"), "inner.tar.gz"), False),
-        (packed(b"\0\1\2", "image"), False),
-        (packed(b"words", "a")[:-9], False),
-        (packed(b"words", "a") + b"more", False),
-        (gzip.compress(gzip.decompress(packed(b"words", "a")) + b"behind its end"), False),
-        (gzip.compress(b"words"), False),
-        (b"words", False),
-    ],
-)
-def test_an_archive_of_texts_alone_is_told_by_all_of_its_content(tmp_path: Path, archive: bytes, texts: bool) -> None:
+WORDS = packed(b"words", "a")
+ARCHIVES = {
+    "a Pod": (packed(b'{"kind":"Pod","apiVersion":"v1"}', "pod.json"), True),
+    "a configuration": (packed(ROTATING.read_bytes(), "encryption-config"), True),
+    "a list of Secrets": (packed(LIST, "secrets.json"), False),
+    "a snapshot": (packed(ENCRYPTED.read_bytes(), "etcd/snapshot.db"), False),
+    "an archive": (packed(packed(LIST, "secrets.json"), "inner.tar.gz"), False),
+    "no text": (packed(b"\0\1\2", "image"), False),
+    "cut": (WORDS[:-9], False),
+    "more behind it": (WORDS + b"more", False),
+    "more behind its end": (gzip.compress(gzip.decompress(WORDS) + b"behind its end"), False),
+    "no tar": (gzip.compress(b"words"), False),
+    "nothing packed": (b"words", False),
+}
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_an_archive_of_texts_alone_is_told_by_all_of_its_content(tmp_path: Path, name: str) -> None:
+    archive, texts = ARCHIVES[name]
     (tmp_path / "a").write_bytes(archive)
     assert neighbours.read(str(tmp_path / "a")).archive == texts
 
