@@ -59,7 +59,8 @@ class Context:
         if not data.about or raw is None:
             raise DataSetError(f"{folder.shown} is no data set of `fleet scan`, or of one that never began")
         listing, self.about = damage.listing(raw, folder)
-        self.compared = bool(data.about.get("compare")) and any(file.table == "values" for file in data.files.values())
+        check = data.about.get("compare")
+        self.compared = bool(check) and any(file.table == "values" for file in data.files.values())
         self.at = instant("--as-of", questions.as_of) if questions.as_of else int(datetime.now(UTC).timestamp())
         self.connection = duckdb.connect(config={"memory_limit": MEMORY, "preserve_insertion_order": False})
         if not folder.local:
@@ -69,9 +70,16 @@ class Context:
         try:
             for name in TABLES:
                 self._view(name, [folder.location(file.path) for file in self._files if file.table == name])
-            self._prepare()
+            self.connection.execute(damage.STORED)
+            # a run that begins the value ids anew may have ended before it listed its sources
+            own = bool(check) and self.about.get("compare") == check
+            damaged = damage.of_contents(self.connection, folder, self._files, compared=own)
+            if damaged is None:
+                self._prepare()
         except (duckdb.Error, OSError) as error:
             raise self._failure(error) from None
+        if damaged is not None:
+            raise damaged
 
     @property
     def as_of(self) -> str:
