@@ -42,16 +42,16 @@ def build(context: Context, earlier: dict[str, Any] | None = None, target: Targe
         incomplete = target.label if outcome is Outcome.INCOMPLETE else ""
         if outcome is Outcome.NOT_PROVEN:
             open_questions = (*open_questions, f"the migration to {target.label} is not proven")
-    found = conclusion.conclude(context, new, incomplete)
+    verdict = conclusion.conclude(context, new, incomplete)
     return FleetReport(
         dataset=context.folder.shown,
         tool=__version__,
         as_of=context.as_of,
-        sections=(conclusion.section(found, open_questions), *sections),
+        sections=(conclusion.section(verdict, open_questions), *sections),
         new=new,
-        severe=found.severe,
-        findings=found.findings,
-        standing=found.standing,
+        severe=verdict.severe,
+        findings=verdict.findings,
+        standing=verdict.standing,
         open_questions=open_questions,
         sha256=objects_sha256(context),
         state=now,

@@ -107,15 +107,15 @@ def _changes(context: Context, now: dict[str, Any], earlier: dict[str, Any]) -> 
     or --max-age: two reports on one data set, or two looks between two backups, tell nothing.
     """
     every = dict(context.rows("SELECT name, every FROM clusters WHERE every > 0"))
-    found: list[Cells] = []
+    changes: list[Cells] = []
     for who, (newest, _, undecrypted) in sorted(now["clusters"].items()):
         old = earlier["clusters"].get(who)
         if old is None or who in STRAYS:
             continue
         due = context.at - newest > (1.5 * every[who] if who in every else context.questions.max_age)
         if newest <= old[0] and due and now["listed"] != earlier.get("listed"):
-            found.append((who, "stopped backing up: no backup is newer than in the last report"))
+            changes.append((who, "stopped backing up: no backup is newer than in the last report"))
         if undecrypted and not old[2]:
-            found.append((who, "stopped being readable by us: no supplied key decrypts its current values"))
+            changes.append((who, "stopped being readable by us: no supplied key decrypts its current values"))
     gone = sorted(set(earlier["clusters"]) - set(now["clusters"]) - STRAYS)
-    return found + [(who, "is gone: no source has a backup of it") for who in gone]
+    return changes + [(who, "is gone: no source has a backup of it") for who in gone]
