@@ -23,7 +23,7 @@ def build(context: Context, earlier: dict[str, Any] | None = None, target: Targe
     rotation, open_rotation = rotate.section(context)
     used, open_keys = keys.section(context, absent)
     now = since.state(context)
-    changes, new, open_changes = since.section(context, now, earlier)
+    changes, new, unmatched, open_changes = since.section(context, now, earlier)
     open_questions = tuple(dict.fromkeys((*open_population, *open_changes, *open_rotation, *open_keys)))
     sections: tuple[Section, ...] = (
         people,
@@ -42,7 +42,7 @@ def build(context: Context, earlier: dict[str, Any] | None = None, target: Targe
         incomplete = target.label if outcome is Outcome.INCOMPLETE else ""
         if outcome is Outcome.NOT_PROVEN:
             open_questions = (*open_questions, f"the migration to {target.label} is not proven")
-    verdict = conclusion.conclude(context, new, incomplete)
+    verdict = conclusion.conclude(context, new, incomplete, unmatched)
     return FleetReport(
         dataset=context.folder.shown,
         tool=__version__,

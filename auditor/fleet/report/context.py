@@ -89,10 +89,14 @@ class Context:
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """The answer to a query."""
+        return self.named(query, list(parameters) or None)
+
+    def named(self, query: str, parameters: object) -> list[tuple[Any, ...]]:
+        """The answer to a query with parameters by name."""
         import duckdb
 
         try:
-            answer: list[tuple[Any, ...]] = self.connection.execute(query, list(parameters) or None).fetchall()
+            answer: list[tuple[Any, ...]] = self.connection.execute(query, parameters).fetchall()
         except (duckdb.Error, OSError) as error:
             raise self._failure(error) from None
         return answer
