@@ -76,15 +76,19 @@ class DataSetFolder:
 
     def names(self, folder: str = "") -> list[str]:
         """The files of a folder and below it. Raises DataSetError."""
+        return sorted(self.sizes(folder))
+
+    def sizes(self, folder: str = "") -> dict[str, int]:
+        """The files of a folder and below it, and the bytes of each. Raises DataSetError."""
         try:
             self._system.invalidate_cache()
-            found = self._system.find(self.path(folder) if folder else self._root)
+            listed = self._system.find(self.path(folder) if folder else self._root, detail=True)
         except FileNotFoundError:
-            return []
+            return {}
         except Exception as error:  # noqa: BLE001
             raise self._failure(folder, "listed", error) from None
         root = f"{self._root.rstrip('/')}/"
-        return sorted(path.removeprefix(root) for path in found)
+        return {path.removeprefix(root): int(info["size"] or 0) for path, info in listed.items()}
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove files; those that are gone are. Raises DataSetError."""

@@ -30,6 +30,8 @@ LOCAL = frozenset({Provider.AESCBC, Provider.AESGCM, Provider.SECRETBOX})
 """Providers whose keys are in files."""
 WITH = "decrypts with the key in "
 """How the column `detail` begins to name the object that holds a value's key."""
+COUNTED = {"finding_rows": "findings", "inventory_rows": "inventory", "key_rows": "keys"}
+"""Columns of `backups` that say how many rows a table has of a backup, beside `value_ids` of `values`."""
 _ROW = "backup.json"
 
 
@@ -124,6 +126,7 @@ def of_audit(order: Order, audit: Audit, ids: ValueIds) -> tuple[Row, dict[str, 
         **_counts(audit),
     )
     rows = _tables(order.id, audit, ids)
+    written |= {column: rows[name].num_rows for column, name in COUNTED.items()}
     if _known(audit):
         known = rows["inventory"].filter(pc.match_substring(rows["inventory"]["finding"], FindingKind.KNOWN_KEY.label))
         written["readable_latest"] += pc.sum(pc.equal(known["place"], Place.LATEST.label)).as_py()

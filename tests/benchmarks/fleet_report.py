@@ -45,6 +45,7 @@ def make(folder: Path, backups: int) -> None:
         }
         columns |= {"cluster": [f"uid-{cluster}"] * each, "severity": ["high"] * each, "sha256": ids}
         numbers = {"readable": FINDINGS, "readable_latest": 0, "unopened_latest": 0, "size": 10**8}
+        numbers |= {"finding_rows": FINDINGS, "inventory_rows": SECRETS, "key_rows": 1, "value_ids": SECRETS}
         rows = {**columns, **{name: [value] * each for name, value in numbers.items()}, "complete": [True] * each}
         listing.append(table({**rows, "chosen": [True] * each, "label": [""] * each}, LISTING_SCHEMA))
         owner = np.repeat(np.arange(each), SECRETS)
@@ -90,7 +91,7 @@ def make(folder: Path, backups: int) -> None:
             pq.write_table(made, folder / path, compression="zstd")
             size = (folder / path).stat().st_size
             files.append(asdict(TableFile(path, name, f"uid-{cluster}", "2023-11", made.num_rows, size)))
-    about = {"listed": moment(START), "sources": ["s3://backups"], "first_look": [], "clusters": []}
+    about = {"listed": moment(START), "sources": ["s3://backups"], "first_look": [], "clusters": [], "compare": "x"}
     whole = pa.concat_tables(listing).replace_schema_metadata({"run": json.dumps(about)})
     pq.write_table(whole, folder / LISTING)
     (folder / ABOUT).write_text(json.dumps({"format": FORMAT, "version": VERSION, "compare": "x", "redaction": ""}))

@@ -13,8 +13,11 @@ import pytest
 from auditor.errors import UsageError
 from auditor.fleet.errors import DataSetError
 from auditor.fleet.report import since, write
+from auditor.fleet.report.migration import Target
+from auditor.options import Options
 from tests.fleet.test_report import ask
 from tests.helpers import command, fleet
+from tests.helpers.fixtures import MIGRATION
 
 Damage = Callable[[Path], object]
 
@@ -94,12 +97,112 @@ def test_the_command_ends_with_2(whole: Path, tmp_path: Path) -> None:
     assert "fault" not in done.stderr
 
 
+TARGET = Target.of("aescbc:key2", "2026-11-01")
+
+
+@pytest.fixture(scope="module")
+def relapse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three months of a cluster; the backup of December is written with the older key again."""
+    top = tmp_path_factory.mktemp("relapse")
+    (top / "backups").mkdir()
+    for day, stage in (("2026-11-29", 6), ("2026-12-01", 4), ("2027-01-02", 6)):
+        shutil.copy(fleet.STAGES[stage], top / "backups" / f"snapshot_{day}_040000.db")
+    options = Options(encryption_configs=(str(MIGRATION / "7-rotated.encryption.json"),))
+    fleet.run(fleet.request(top / "backups", top / "set", fleet.key(top), options=options))
+    return top / "set"
+
+
+def month(dataset: Path, table: str, name: str) -> Path:
+    (path,) = (dataset / table).glob(f"*/month={name}/*.parquet")
+    return path
+
+
+def unname(dataset: Path, table: str) -> None:
+    """The manifest, without the file of December."""
+    manifest = dataset / "manifest.json"
+    document = json.loads(manifest.read_text())
+    document["files"] = [each for each in document["files"] if (each["table"], each["month"]) != (table, "2026-12")]
+    manifest.write_text(json.dumps(document))
+
+
+def rewrite(dataset: Path, table: str, rows: pa.Table) -> None:
+    """Other rows in the file of December, and in the manifest."""
+    path = month(dataset, table, "2026-12")
+    pq.write_table(rows, path)
+    manifest = dataset / "manifest.json"
+    document = json.loads(manifest.read_text())
+    for each in document["files"]:
+        if each["path"] == path.relative_to(dataset).as_posix():
+            each |= {"rows": rows.num_rows, "size": path.stat().st_size}
+    manifest.write_text(json.dumps(document))
+
+
+def rows_of(dataset: Path, table: str, name: str) -> pa.Table:
+    return pq.read_table(month(dataset, table, name), partitioning=None)
+
+
+def no_rows(dataset: Path, table: str) -> None:
+    rewrite(dataset, table, rows_of(dataset, table, "2026-12").slice(0, 0))
+
+
+def one_row_less(dataset: Path, table: str) -> None:
+    rewrite(dataset, table, rows_of(dataset, table, "2026-12").slice(1))
+
+
+def rows_of_november(dataset: Path, table: str) -> None:
+    rewrite(dataset, table, rows_of(dataset, table, "2026-11"))
+
+
+@pytest.mark.parametrize("table", ["inventory", "findings", "keys", "values", "backups"])
+@pytest.mark.parametrize("lose", [unname, no_rows, one_row_less, rows_of_november])
+def test_a_table_that_lacks_rows(relapse: Path, tmp_path: Path, table: str, lose: Callable[[Path, str], None]) -> None:
+    """The manifest says nothing of them: the backup's own row does."""
+    shutil.copytree(relapse, tmp_path / "set")
+    assert ask(tmp_path / "set", None, TARGET, as_of="2027-01-02T06:00:00Z").exit_code == 1
+    lose(tmp_path / "set", table)
+    with pytest.raises(DataSetError, match=rf"the table {table} is damaged: it has .* row.* of .*, which has"):
+        ask(tmp_path / "set", None, TARGET, as_of="2027-01-02T06:00:00Z", fail_on="critical")
+
+
+@pytest.mark.parametrize("table", ["inventory", "coverage"])
+def test_a_file_that_is_another_one_than_the_manifest_names(relapse: Path, tmp_path: Path, table: str) -> None:
+    shutil.copytree(relapse, tmp_path / "set")
+    path = month(tmp_path / "set", table, "2026-12")
+    shutil.copy(month(tmp_path / "set", table, "2026-11"), path)
+    with pytest.raises(DataSetError, match=rf"{path.name} has .* bytes, and by manifest.json"):
+        ask(tmp_path / "set")
+
+
+@pytest.mark.parametrize("table", ["inventory", "findings"])
+def test_a_data_set_of_an_earlier_version_that_lacks_rows(relapse: Path, tmp_path: Path, table: str) -> None:
+    """It has no numbers of rows, and says yet that there were some."""
+    shutil.copytree(relapse, tmp_path / "set")
+    for name in ("2026-11", "2026-12", "2027-01"):
+        path = month(tmp_path / "set", "backups", name)
+        older = pq.read_table(path, partitioning=None).drop_columns(["finding_rows", "inventory_rows", "key_rows"])
+        pq.write_table(older, path)
+        manifest = tmp_path / "set" / "manifest.json"
+        size = path.stat().st_size
+        document = json.loads(manifest.read_text())
+        document["files"] = [
+            each | ({"size": size} if each["path"].endswith(path.name) else {}) for each in document["files"]
+        ]
+        manifest.write_text(json.dumps(document))
+    assert ask(tmp_path / "set", None, TARGET, as_of="2027-01-02T06:00:00Z").exit_code == 1
+    unname(tmp_path / "set", table)
+    with pytest.raises(DataSetError, match=rf"the table {table} is damaged: it has 0 rows"):
+        ask(tmp_path / "set", None, TARGET, as_of="2027-01-02T06:00:00Z")
+
+
 @pytest.mark.parametrize(
     "changed",
     [
         {"findings": [1]},
         {"findings": [["a", "b"]]},
         {"findings": None},
+        {"writes": [["a", "b"]]},
+        {"writes": None},
+        {"nameless": [[1] * 9]},
         {"clusters": []},
         {"clusters": {"a": 1}},
         {"clusters": {"a": ["x", 0, 0]}},

@@ -70,7 +70,7 @@ def test_a_finding_is_new_whatever_names_its_detail_quotes(tmp_path: Path) -> No
     assert all("accepted-enc.yaml" in row["detail"] for row in rows)
     before: dict[str, Any] = {"findings": [], "clusters": {}}
     report = ask(tmp_path / "set", before, as_of=NIGHT)
-    assert report.new == len({(row["resource"], row["namespace"], row["name"]) for row in rows})
+    assert report.new == len({(row["key"], row["place"], row["mod_revision"]) for row in rows})
 
 
 CASES = Path(__file__).parents[2] / "fixtures" / "cases"

@@ -24,7 +24,7 @@ def build(context: Context, earlier: dict[str, Any] | None = None, target: Targe
     rotation, open_rotation = rotate.section(context)
     used, open_keys = keys.section(context, absent)
     now = since.state(context)
-    changes, new, open_changes = since.section(context, now, earlier)
+    changes, new, unmatched, open_changes = since.section(context, now, earlier)
     open_questions = tuple(dict.fromkeys((*open_population, *open_changes, *open_rotation, *open_keys)))
     sections: tuple[Section, ...] = (
         people,
@@ -43,17 +43,17 @@ def build(context: Context, earlier: dict[str, Any] | None = None, target: Targe
         incomplete = target.label if outcome is Outcome.INCOMPLETE else ""
         if outcome is Outcome.NOT_PROVEN:
             open_questions = (*open_questions, f"the migration to {target.label} is not proven")
-    found = conclusion.conclude(context, new, incomplete)
+    verdict = conclusion.conclude(context, new, incomplete, unmatched)
     return FleetReport(
         dataset=context.folder.shown,
         tool=__version__,
         as_of=context.as_of,
         # the one place in which names become safe to print, whatever writes them
-        sections=tuple(each.escaped() for each in (conclusion.section(found, open_questions), *sections)),
+        sections=tuple(each.escaped() for each in (conclusion.section(verdict, open_questions), *sections)),
         new=new,
-        severe=found.severe,
-        findings=tuple(map(escaped, found.findings)),
-        standing=tuple(map(escaped, found.standing)),
+        severe=verdict.severe,
+        findings=tuple(map(escaped, verdict.findings)),
+        standing=tuple(map(escaped, verdict.standing)),
         open_questions=tuple(map(escaped, open_questions)),
         sha256=objects_sha256(context),
         state=now,

@@ -28,13 +28,14 @@ class Conclusion:
     """How the first line begins where nothing else is open."""
 
 
-def conclude(context: Context, new: int | None, incomplete: str) -> Conclusion:
+def conclude(context: Context, new: int | None, incomplete: str, unmatched: int = 0) -> Conclusion:
     """The conclusion.
 
     Args:
         context: The data set.
         new: Findings that the baseline does not have; None without one.
         incomplete: The target of a migration that is incomplete; empty for none.
+        unmatched: Findings of which it cannot be told whether the baseline has them.
     """
     level, new_only = context.questions.fail_on, context.questions.new_only
     at = SEVERITIES.index(level)
@@ -48,7 +49,8 @@ def conclude(context: Context, new: int | None, incomplete: str) -> Conclusion:
         findings.append(inside)
     if incomplete:
         findings.append(f"the migration to {incomplete} is INCOMPLETE")
-    known = f"{inside}, none new since the baseline" if severe and new_only and not new else ""
+    none = "none known to be new" if unmatched else "none new"
+    known = f"{inside}, {none} since the baseline" if severe and new_only and not new else ""
     standing = (
         known,
         f"{plural(outside, 'backup')} outside the retention with a finding of {level} or above" if outside else "",

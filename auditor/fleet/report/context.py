@@ -59,7 +59,8 @@ class Context:
         if not data.about or raw is None:
             raise DataSetError(f"{folder.shown} is no data set of `fleet scan`, or of one that never began")
         listing, self.about = damage.listing(raw, folder)
-        self.compared = bool(data.about.get("compare")) and any(file.table == "values" for file in data.files.values())
+        check = data.about.get("compare")
+        self.compared = bool(check) and any(file.table == "values" for file in data.files.values())
         self.at = instant("--as-of", questions.as_of) if questions.as_of else int(datetime.now(UTC).timestamp())
         self.connection = duckdb.connect(config={"memory_limit": MEMORY, "preserve_insertion_order": False})
         if not folder.local:
@@ -69,9 +70,17 @@ class Context:
         try:
             for name in TABLES:
                 self._view(name, [folder.location(file.path) for file in self._files if file.table == name])
-            self._prepare()
+            self.connection.execute(damage.STORED)
+            # without the whole table of value ids, which may be kept elsewhere, revisions alone are compared; a run
+            # that begins it anew may have ended before it listed its sources
+            own = self.compared and self.about.get("compare") == check
+            damaged = damage.of_contents(self.connection, folder, self._files, compared=own)
+            if damaged is None:
+                self._prepare()
         except (duckdb.Error, OSError) as error:
             raise self._failure(error) from None
+        if damaged is not None:
+            raise damaged
 
     @property
     def as_of(self) -> str:
@@ -80,13 +89,17 @@ class Context:
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """The answer to a query."""
+        return self.named(query, list(parameters) or None)
+
+    def named(self, query: str, parameters: object) -> list[tuple[Any, ...]]:
+        """The answer to a query with parameters by name."""
         import duckdb
 
         try:
-            found: list[tuple[Any, ...]] = self.connection.execute(query, list(parameters) or None).fetchall()
+            answer: list[tuple[Any, ...]] = self.connection.execute(query, parameters).fetchall()
         except (duckdb.Error, OSError) as error:
             raise self._failure(error) from None
-        return found
+        return answer
 
     def number(self, query: str, *parameters: object) -> int:
         """The one number that a query answers with."""
@@ -96,12 +109,12 @@ class Context:
         """What DuckDB cannot read, by name; a fault of ours where each file can be read."""
         import duckdb
 
-        found = damage.of_tables(self.folder, self._files)
-        if found is None and isinstance(error, duckdb.IOException | OSError):
-            found = DataSetError(
+        damaged = damage.of_tables(self.folder, self._files)
+        if damaged is None and isinstance(error, duckdb.IOException | OSError):
+            damaged = DataSetError(
                 f"{self.folder.shown}: a file of its tables cannot be read; another run may be writing it: try again"
             )
-        return found or error
+        return damaged or error
 
     def _view(self, name: str, files: Sequence[str]) -> None:
         if files:
@@ -131,20 +144,25 @@ class Context:
     def _prepare(self) -> None:
         """The tables of all questions.
 
-        population: one row a backup of the listing, with `who` (its cluster's name or uid) and what became of it. A row
-        of `backups` that holds no more, as the listing says, is none until the listing's own run has written it anew.
+        population: one row a backup of the listing, with `who` (its cluster's name, or the uid, marked as such where a
+        cluster has it for its name) and what became of it. A row of `backups` that holds no more, as the listing says,
+        is none until the listing's own run has written it anew.
         `store` is what backups are compared within: the cluster, or the backup alone where that is not known. `timed`:
         its time is known, and not later than the report's. `retention` and `inside`: --retention, else the cluster's.
         newest: the newest examined backup of each store; of the same second the one of the highest revision. One that
         is not timed may be the newest, and has a row of its own.
         contrary: clusters of which backups are newer by time and older by revision, how many, and whether all times
         stand in names. held: the credentials that are readable in each backup.
-        live: those that the newest backups hold as current. blind: clusters of which it cannot be told that something
-        is not current: its newest backup was not decrypted whole, or value ids are missing.
+        live: those that the newest backups hold as current. doubtful: stores of which the newest backup does not show
+        all that is current: some was not decrypted, it was read in part, it is bare of Secrets that older ones have, or
+        it is overtaken by one that was not examined. blind: those, or all without value ids: that something is not
+        current cannot be told there.
         """
         self._clusters()
+        self.connection.execute(_NAMES)
+        mark = uid_mark([name for (name,) in self.connection.execute("SELECT name FROM names").fetchall()])
         run = self.about.get("run", "")
-        self.connection.execute(_POPULATION, [run, self.at + SKEW, self.questions.retention, self.at])
+        self.connection.execute(_POPULATION, [mark, mark, run, self.at + SKEW, self.questions.retention, self.at])
         self.connection.execute("""
             CREATE TABLE newest AS
             SELECT store, any_value(who) AS who, any_value(known) AS known, any_value(timed) AS timed,
@@ -156,10 +174,15 @@ class Context:
         else:
             held, live = _BY_REVISION
         self.connection.execute(f"CREATE TABLE held AS {held}")
+        self.connection.execute(_DOUBTFUL)
         self.connection.execute(f"CREATE TABLE blind AS {_BLIND if self.compared else _ALL}")
         self.connection.execute(f"CREATE TABLE live AS {live}")
 
 
+_NAMES = """
+CREATE TABLE names AS
+SELECT name FROM clusters UNION SELECT label FROM all_backups WHERE label <> '' UNION
+SELECT label FROM listing_arrow WHERE label <> ''"""
 _POPULATION = """
 CREATE TABLE population AS
 WITH met AS (
@@ -168,6 +191,7 @@ WITH met AS (
         CASE WHEN b.state IS NOT NULL THEN b.state WHEN l.chosen THEN 'not yet' ELSE 'left out' END AS state,
         coalesce(b.reason, '') AS reason, coalesce(b.label, l.label) AS label,
         CASE WHEN coalesce(b.label, l.label) <> '' THEN coalesce(b.label, l.label)
+            WHEN b.cluster IN (SELECT name FROM names) OR starts_with(b.cluster, ?) THEN ? || b.cluster
             WHEN b.cluster IS NOT NULL AND b.cluster <> 'unknown' THEN b.cluster
             WHEN l.label <> '' THEN l.label ELSE 'unknown' END AS who,
         coalesce(b.cluster, 'unknown') AS cluster, coalesce(b.owner, '') AS owner,
@@ -217,8 +241,31 @@ _BY_REVISION = (
         WHERE i.resource = 'secrets' AND i.place = 'latest' AND i.mod_revision IS NOT NULL""",
 )
 """Without value ids: the same object at the same mod revision of the same cluster."""
-_BLIND = "SELECT n.store, n.who FROM newest n JOIN population p USING (backup) WHERE p.unopened_latest > 0"
+_DOUBTFUL = """
+CREATE TABLE doubtful AS
+WITH own AS (
+    SELECT n.store, n.who, p.unopened_latest AS undecrypted,
+        NOT p.complete OR p.trailer = 'does not match' AS part,
+        coalesce(s.secrets, 0) = 0 AND n.store IN (
+            SELECT store FROM population JOIN stored USING (backup) WHERE state = 'examined' AND secrets > 0) AS bare,
+        n.known AND n.timed AND n.store IN (
+            SELECT o.store FROM population o JOIN newest l USING (store)
+            WHERE o.state <> 'examined' AND o.chosen AND o.timed AND l.timed AND o.stamp > l.stamp) AS overtaken
+    FROM newest n JOIN population p USING (backup) LEFT JOIN stored s USING (backup))
+SELECT * FROM own WHERE undecrypted > 0 OR part OR bare OR overtaken"""
+_BLIND = "SELECT DISTINCT store, who FROM doubtful"
 _ALL = "SELECT store, who FROM newest"
+
+
+def uid_mark(names: Sequence[str]) -> str:
+    """What stands before the uid of a cluster that is another one's name: no name begins with it.
+
+    A uid is what a backup says; no backup is to pass for one of a cluster that somebody has named.
+    """
+    mark = "uid "
+    while any(name.startswith(mark) for name in names):
+        mark = f"uid {mark}"
+    return mark
 
 
 def instant(option: str, text: str) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from auditor.fleet.report.context import Context, day
 from auditor.fleet.report.model import Answer, Cells, Grid, Section
+from auditor.fleet.report.newest import doubts
 from auditor.fleet.tables import UNKNOWN
 from auditor.text import plural
 
@@ -25,11 +26,12 @@ def section(context: Context, missing: Mapping[str, int]) -> tuple[Section, list
     """The section, and what it leaves open. missing: of population.missing()."""
     unread = dict(context.rows("SELECT who, count(*) FROM population WHERE state <> 'examined' GROUP BY who"))
     retention = dict(context.rows("SELECT who, max(retention) FROM population WHERE retention > 0 GROUP BY who"))
+    open_ = doubts(context)
     rows: list[Cells] = []
     for who, provider, name, kek, backups, newest, current, timed in context.rows(_NEEDED):
         # a backup that shows no cluster may be of this one
         blind = unread.get(who, 0) + missing.get(who, 0) + (unread.get(UNKNOWN, 0) if who != UNKNOWN else 0)
-        no = "unknown" if blind else "no"
+        no = "unknown" if blind or who in open_ else "no"
         last = day(newest + retention[who]) if newest is not None and who in retention else "no retention given"
         rows.append(
             (

@@ -3,6 +3,7 @@
 from auditor.fleet.clusters import STRAYS
 from auditor.fleet.report.context import Context, day
 from auditor.fleet.report.model import Answer, Cells, Grid, Section
+from auditor.fleet.report.newest import doubts
 from auditor.text import plural
 
 _WRITERS = """
@@ -26,14 +27,22 @@ def section(context: Context) -> Section:
             WHERE p.readable_latest > 0 ORDER BY p.readable_latest DESC, 1""")
     ]
     writers: list[Cells] = [(who, last, other, count) for who, last, other, count in context.rows(_WRITERS)]
-    unknown = context.number("""
-        SELECT count(DISTINCT who) FROM population WHERE who NOT IN (SELECT who FROM newest)""")
+    unread = [
+        (who, count)
+        for who, count in context.rows("""
+        SELECT who, count(*) FROM population WHERE who NOT IN (SELECT who FROM newest) GROUP BY who ORDER BY who""")
+    ]
+    open_ = doubts(context)
     sentences = [f"{_clusters(leaking)}: the newest examined backup has readable current values."]
     if writers:
         sentences.append(f"{plural(len({row[0] for row in writers}), 'cluster')}: API servers write in different ways.")
-    if unknown:
-        sentences.append(f"{plural(unknown, 'cluster')}: unknown, since no backup of them was examined.")
-    answer = Answer.FINDINGS if leaking or writers else Answer.UNKNOWN if unknown else Answer.NONE
+    if unread:
+        named = _counted(
+            sum(who not in STRAYS for who, _ in unread), sum(count for who, count in unread if who in STRAYS)
+        )
+        sentences.append(f"{named}: unknown, since none was examined.")
+    sentences += [f"Unknown: {each}." for each in open_.values()]
+    answer = Answer.FINDINGS if leaking or writers else Answer.UNKNOWN if unread or open_ else Answer.NONE
     return Section(
         "leak",
         "Stop the leak",
@@ -48,8 +57,12 @@ def section(context: Context) -> Section:
 
 def _clusters(rows: list[Cells]) -> str:
     """The clusters of rows, and the backups of no known one, each of which stands for itself."""
-    named = plural(len({row[0] for row in rows if row[0] not in STRAYS}), "cluster")
-    alone = sum(row[0] in STRAYS for row in rows)
+    return _counted(len({row[0] for row in rows if row[0] not in STRAYS}), sum(row[0] in STRAYS for row in rows))
+
+
+def _counted(clusters: int, alone: int) -> str:
+    """A number of clusters, and of backups of no known one."""
+    named = plural(clusters, "cluster")
     return f"{named}, and {plural(alone, 'backup')} of no known one" if alone else named
 
 
@@ -63,9 +76,12 @@ GROUP BY ALL ORDER BY ALL"""
 def drift(context: Context) -> Section:
     """Providers that are weak or no longer written with, and configurations, by the newest backups."""
     rows: list[Cells] = list(context.rows(_WEAK))
-    sentence = f"{plural(len(rows), 'kind')} of findings in the newest examined backups."
+    open_ = doubts(context)
+    sentences = [f"{plural(len(rows), 'kind')} of findings in the newest examined backups."]
+    sentences += [f"Unknown: {each}." for each in open_.values()]
     grid = Grid("drift", ("cluster", "finding", "provider", "key", "rows", "detail"), rows)
-    return Section("drift", "Drift and weak providers", Answer.FINDINGS if rows else Answer.NONE, (sentence,), (grid,))
+    answer = Answer.FINDINGS if rows else Answer.UNKNOWN if open_ else Answer.NONE
+    return Section("drift", "Drift and weak providers", answer, tuple(sentences), (grid,))
 
 
 _CURVES = """
@@ -86,7 +102,11 @@ GROUP BY h.who, h.credential ORDER BY 7 DESC, 5 DESC, 1, 2, 3 LIMIT 5000"""
 
 def over_time(context: Context) -> Section:
     """Curves, and the first and last backup of each readable credential."""
-    curves: list[Cells] = list(context.rows(_CURVES))
+    blind = {who for (who,) in context.rows("SELECT DISTINCT who FROM blind")}
+    curves: list[Cells] = [
+        (who, *counts, readable, latest, "unknown" if readable and not current and who in blind else current)
+        for who, *counts, readable, latest, current in context.rows(_CURVES)
+    ]
     leftovers: list[Cells] = [
         (number, who, name, field, day(first), day(last), count, current)
         for number, (who, name, field, first, last, count, current) in enumerate(context.rows(_LEFTOVERS), 1)

@@ -27,8 +27,8 @@ def missing(context: Context, begin: int = 0) -> dict[str, int]:
     """
     counts: dict[str, int] = {}
     for name, every in context.rows("SELECT name, every FROM clusters WHERE every > 0"):
-        found = context.rows("SELECT stamp FROM population WHERE who = ? AND timed ORDER BY stamp", name)
-        times = [at for (at,) in found]
+        rows = context.rows("SELECT stamp FROM population WHERE who = ? AND timed ORDER BY stamp", name)
+        times = [at for (at,) in rows]
         gaps = zip(times, [*times[1:], max(context.at, times[-1])], strict=True) if times else ()
         counts[name] = sum(_spans(after - max(before, begin), every) for before, after in gaps) if times else 1
     return counts
@@ -127,41 +127,47 @@ def _more(context: Context, rows: list[Cells]) -> list[str]:
 
 
 def _open(context: Context, rows: list[Cells], never: list[str]) -> list[str]:
-    found = [] if sum(int(row[HEADER.index("examined")]) for row in rows) else ["no backup was examined"]
+    questions = [] if sum(int(row[HEADER.index("examined")]) for row in rows) else ["no backup was examined"]
     names = ("failed", "not accessible", "not attempted", "of another cluster", "missing")
     for name in names:
         count = sum(int(row[HEADER.index(name)] or 0) for row in rows)
         if count:
-            found.append(f"{plural(count, 'backup')} {name}")
+            questions.append(f"{plural(count, 'backup')} {name}")
     if never:
-        found.append(f"no backup of {', '.join(never)}")
-    found += _times(context)
+        questions.append(f"no backup of {', '.join(never)}")
+    questions += _times(context)
     unread = context.rows("""
-        SELECT who, count(*) FROM population p WHERE state <> 'examined' AND chosen AND stamp > coalesce(
+        SELECT who, count(*) FROM population p WHERE state <> 'examined' AND chosen AND known AND stamp > coalesce(
             (SELECT max(stamp) FROM newest n WHERE n.who = p.who AND n.timed), 0) GROUP BY who ORDER BY who""")
-    found += [f"{plural(count, 'backup')} of {who}, newer than the newest examined one" for who, count in unread]
-    found += [
+    questions += [f"{plural(count, 'backup')} of {who}, newer than the newest examined one" for who, count in unread]
+    questions += [
         f"the newest backup of {who} holds {plural(count, 'current value')} that no supplied key decrypts"
         for who, count in context.rows("""
             SELECT n.who, p.unopened_latest FROM newest n JOIN population p USING (backup)
             WHERE p.unopened_latest > 0 ORDER BY 1""")
     ]
-    found += [
+    questions += [
+        f"the newest backup of {who} holds no current Secret, and older ones do: is it of another store, as of events?"
+        for (who,) in context.rows("SELECT who FROM doubtful WHERE bare ORDER BY who")
+    ]
+    questions += [
         f"{plural(count, 'backup')} of {who}: newer by the time of the file, older by revision: which is the newest is "
         "not certain; give them names with their times, or copy them with these"
         for who, count in context.rows("SELECT who, backups FROM contrary WHERE NOT named ORDER BY who")
     ]
     incomplete = context.number("SELECT count(*) FROM population WHERE state = 'examined' AND NOT complete")
     if incomplete:
-        found.append(f"{plural(incomplete, 'backup')} examined with gaps, or without a conclusion")
+        questions.append(f"{plural(incomplete, 'backup')} examined with gaps, or without a conclusion")
     closed = [each["url"] for each in context.about.get("beside", ()) if each["reason"]]
     if closed:
-        found.append(f"{plural(len(closed), 'small object')} could not be read for keys, the first {shown(closed[0])}")
+        questions.append(
+            f"{plural(len(closed), 'small object')} could not be read for keys, the first {shown(closed[0])}"
+        )
     if not context.about.get("keys_tried", True):
-        found.append("the scan was stopped before keys that lie in backups were tried on the others: scan again")
+        questions.append("the scan was stopped before keys that lie in backups were tried on the others: scan again")
     if context.about["first_look"]:
-        found.append(_first_look(context))
-    return found
+        questions.append(_first_look(context))
+    return questions
 
 
 def _first_look(context: Context) -> str:
@@ -178,19 +184,19 @@ def _times(context: Context) -> list[str]:
     old = context.rows(
         "SELECT who, stamp FROM newest WHERE known AND timed AND ? - stamp > ? ORDER BY who", context.at, max_age
     )
-    found = [f"the newest examined backup of {who} is of {day(at)}: older than --max-age" for who, at in old]
+    questions = [f"the newest examined backup of {who} is of {day(at)}: older than --max-age" for who, at in old]
     alone = context.number(
         "SELECT count(*) FROM newest WHERE NOT known AND timed AND ? - stamp > ?", context.at, max_age
     )
     if alone:
-        found.append(
+        questions.append(
             f"{plural(alone, 'backup')} of no known cluster, older than --max-age: whether there is a newer one is not "
             "known; name the cluster in --clusters"
         )
     late, never = context.rows("""
         SELECT count(*) FILTER (stamp > 0), count(*) FILTER (stamp <= 0) FROM population WHERE NOT timed""")[0]
     if late:
-        found.append(f"{plural(late, 'backup')} dated later than this report: when taken is not known")
+        questions.append(f"{plural(late, 'backup')} dated later than this report: when taken is not known")
     if never:
-        found.append(f"{plural(never, 'backup')} without a time: when taken is not known")
-    return found
+        questions.append(f"{plural(never, 'backup')} without a time: when taken is not known")
+    return questions

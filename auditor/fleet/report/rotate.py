@@ -5,6 +5,7 @@ from typing import Any
 
 from auditor.fleet.report.context import Context
 from auditor.fleet.report.model import Answer, Cells, Grid, Section
+from auditor.fleet.report.newest import doubts
 from auditor.hunt.neighbours import name
 from auditor.text import moment, plural
 
@@ -38,8 +39,8 @@ def steps(sets: Sequence[tuple[Sequence[str], int]]) -> list[tuple[list[str], in
     waiting = {frozenset(credentials): count for credentials, count in sets}
     rotated: set[str] = set()
     freed = 0
-    found: list[tuple[list[str], int]] = []
-    while waiting and len(found) < MOST_STEPS:
+    order: list[tuple[list[str], int]] = []
+    while waiting and len(order) < MOST_STEPS:
         lacking = {own: own - rotated for own in waiting}
         gains: dict[frozenset[str], int] = {}
         for own, count in waiting.items():
@@ -55,8 +56,8 @@ def steps(sets: Sequence[tuple[Sequence[str], int]]) -> list[tuple[list[str], in
         rotated |= best
         for own in [own for own in waiting if own <= rotated]:
             freed += waiting.pop(own)
-        found.append((sorted(best), freed))
-    return found
+        order.append((sorted(best), freed))
+    return order
 
 
 def section(context: Context) -> tuple[Section, list[str]]:
@@ -71,7 +72,9 @@ def section(context: Context) -> tuple[Section, list[str]]:
             who, what, owner, until = names.get(credential, ("", "", "", ""))
             ordinal[credential] = len(ordinal) + 1
             lines.append((number, ordinal[credential], what, who, owner or "", until or "", freed, total))
-    sentences = [f"{plural(total, 'backup')} with a readable credential that is current today."]
+    unknown = _unknown(context)
+    words = "is known to be current today" if unknown else "is current today"
+    sentences = [f"{plural(total, 'backup')} with a readable credential that {words}."]
     for last in sorted({1, 3, len({line[0] for line in lines})}):
         done = [line for line in lines if int(line[0]) <= last]
         if done and int(done[-1][0]) == last:
@@ -79,7 +82,6 @@ def section(context: Context) -> tuple[Section, list[str]]:
     common = context.number("SELECT sum(common_values) FROM population WHERE state = 'examined'")
     if common:
         sentences.append(f"{plural(common, 'value')} {COMMON}")
-    unknown = _unknown(context)
     if unknown:
         sentences.append(f"Unknown: {'; '.join(unknown)}.")
     header = ("step", "credential", "secret and field", "current in", "owner", "valid until", "backups freed", "of")
@@ -89,23 +91,24 @@ def section(context: Context) -> tuple[Section, list[str]]:
 
 def _unknown(context: Context) -> list[str]:
     """Why it cannot be told of some readable values whether they are current."""
-    found = []
+    reasons = []
     open_values = context.number(
         "SELECT count(DISTINCT credential) FROM held WHERE credential NOT IN (SELECT credential FROM live)"
     )
     if open_values and not context.compared:
-        found.append(
+        reasons.append(
             f"{open_values:,} readable values: without a key of value ids (--compare-key) only the same object at the "
             "same revision is known to be the same"
         )
     if open_values and context.compared:
-        blind = context.rows("""
-            SELECT n.who, p.unopened_latest FROM newest n JOIN population p USING (backup)
-            WHERE p.unopened_latest > 0 AND n.who IN (SELECT who FROM held) ORDER BY 1""")
-        found += [
-            f"{count:,} current values of {who} were not decrypted, and may be any of these" for who, count in blind
+        holders = {who for (who,) in context.rows("SELECT DISTINCT who FROM held")}
+        reasons += [
+            f"{count:,} current values of {who} were not decrypted, and may be any of these"
+            for who, count in context.rows("SELECT who, undecrypted FROM doubtful WHERE undecrypted > 0 ORDER BY ALL")
+            if who in holders
         ]
-    return found
+        reasons += [doubt for who, doubt in doubts(context).items() if who in holders]
+    return reasons
 
 
 _EXPOSED = """

@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from auditor.errors import UsageError
 from auditor.fleet.clusters import STRAYS
+from auditor.fleet.report import writes
 from auditor.fleet.report.context import SEVERITIES, Context
 from auditor.fleet.report.model import Answer, Cells, Grid, Section
 from auditor.text import plural, shown
@@ -34,12 +35,13 @@ def state(context: Context) -> dict[str, Any]:
     return {
         "as_of": context.as_of,
         "listed": context.about["listed"],
-        "findings": [list(each) for each in _found(context)],
+        "findings": [list(each) for each in _objects(context)],
+        **writes.state(context),
         "clusters": {who: [newest, examined, undecrypted] for who, newest, examined, undecrypted in clusters},
     }
 
 
-def _found(context: Context) -> list[tuple[str, ...]]:
+def _objects(context: Context) -> list[tuple[str, ...]]:
     questions = context.questions
     severe = list(SEVERITIES[SEVERITIES.index(questions.fail_on) :])
     return context.rows(_FINDINGS, severe)
@@ -71,33 +73,52 @@ def _is_state(earlier: dict[str, Any]) -> bool:
     facts = isinstance(clusters, dict) and all(
         isinstance(row, list) and len(row) == FACTS and isinstance(row[0], int | float) for row in clusters.values()
     )
-    return rows and facts
+    return rows and facts and writes.is_state(earlier)
 
 
-def section(
-    context: Context, now: dict[str, Any], earlier: dict[str, Any] | None
-) -> tuple[Section, int | None, list[str]]:
-    """The section, the number of new findings (None without an earlier report), and what it leaves open."""
+class Since(NamedTuple):
+    """The answer on what changed."""
+
+    section: Section
+    new: int | None
+    """The number of new findings; None without an earlier report."""
+    unmatched: int
+    """Findings of which it cannot be told whether they are new."""
+    questions: list[str]
+
+
+def section(context: Context, now: dict[str, Any], earlier: dict[str, Any] | None) -> Since:
+    """The section, and what it leaves open."""
     if earlier is None:
         sentence = "No earlier report to compare with: give --baseline FILE."
-        return Section("since", "Since the last report", Answer.NONE, (sentence,)), None, []
-    before, after = ({tuple(cell or "" for cell in row) for row in each["findings"]} for each in (earlier, now))
-    new, gone = sorted(after - before), sorted(before - after)
+        return Since(Section("since", "Since the last report", Answer.NONE, (sentence,)), None, 0, [])
+    new, gone, unmatched = writes.compare(now, earlier)
     changes = _changes(context, now, earlier)
     questions = [f"since the last report {who} {change}" for who, change in changes]
     changes += [(who, "is new") for who in sorted(set(now["clusters"]) - set(earlier["clusters"]) - STRAYS)]
-    header = ("cluster", "finding", "severity", "resource", "namespace", "name")
-    sentences = [f"Since {earlier.get('as_of', 'the last report')}: {len(new):,} findings new, {len(gone):,} gone."]
+    sentences = [
+        f"Since {earlier.get('as_of', 'the last report')}: {plural(len(new), 'finding')} new, {len(gone):,} gone."
+    ]
+    if unmatched:
+        why = (
+            "neither names nor revisions tell them from those of the baseline"
+            if "writes" in earlier
+            else "the baseline is of an earlier version, which names objects alone: make it anew"
+        )
+        questions.insert(0, f"{plural(unmatched, 'finding')} may be new: {why}")
+        sentences.append(f"{plural(unmatched, 'finding')} may be new: {why}.")
     sentences += [f"{who} {change}." for who, change in changes[:MOST_CHANGES]]
     if len(changes) > MOST_CHANGES:
         sentences.append(f"And {plural(len(changes) - MOST_CHANGES, 'further change')}: the table has all.")
     grids = (
-        Grid("new", header, new),
-        Grid("gone", header, gone, folded=True),
+        Grid("new", writes.HEADER, new),
+        Grid("gone", writes.HEADER, gone, folded=True),
         Grid("changes", ("cluster", "change"), changes),
     )
     answer = Answer.FINDINGS if new else Answer.UNKNOWN if questions else Answer.NONE
-    return Section("since", "Since the last report", answer, tuple(sentences), grids), len(new), questions
+    return Since(
+        Section("since", "Since the last report", answer, tuple(sentences), grids), len(new), unmatched, questions
+    )
 
 
 def _changes(context: Context, now: dict[str, Any], earlier: dict[str, Any]) -> list[Cells]:
@@ -107,15 +128,15 @@ def _changes(context: Context, now: dict[str, Any], earlier: dict[str, Any]) -> 
     or --max-age: two reports on one data set, or two looks between two backups, tell nothing.
     """
     every = dict(context.rows("SELECT name, every FROM clusters WHERE every > 0"))
-    found: list[Cells] = []
+    changes: list[Cells] = []
     for who, (newest, _, undecrypted) in sorted(now["clusters"].items()):
         old = earlier["clusters"].get(who)
         if old is None or who in STRAYS:
             continue
         due = context.at - newest > (1.5 * every[who] if who in every else context.questions.max_age)
         if newest <= old[0] and due and now["listed"] != earlier.get("listed"):
-            found.append((who, "stopped backing up: no backup is newer than in the last report"))
+            changes.append((who, "stopped backing up: no backup is newer than in the last report"))
         if undecrypted and not old[2]:
-            found.append((who, "stopped being readable by us: no supplied key decrypts its current values"))
+            changes.append((who, "stopped being readable by us: no supplied key decrypts its current values"))
     gone = sorted(set(earlier["clusters"]) - set(now["clusters"]) - STRAYS)
-    return found + [(who, "is gone: no source has a backup of it") for who in gone]
+    return changes + [(who, "is gone: no source has a backup of it") for who in gone]
