@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
@@ -23,6 +23,8 @@ SCRATCH = 0.8
 """Part of the free space of the scratch disk that objects may fill."""
 MEMORY = 512 << 20
 """Bytes of memory that a worker and the process of its backup need."""
+CLOSED = ValueError
+"""tornado's, of a connection that is closed before it is encrypted (iostream.py, start_tls())."""
 DEATHS = 2
 """Workers that one backup may take down with it before it is given up."""
 
@@ -68,7 +70,24 @@ def started(engine: Engine) -> Iterator[Any]:
         yield None
         return
     with ExitStack() as stack:
-        yield stack.enter_context(_client(engine, stack))
+        client = _client(engine, stack)
+        stack.callback(_close, client)
+        yield client
+
+
+def _close(client: Any) -> None:
+    """End a client. One whose scheduler is gone cannot say so to it, and all rows are read."""
+    with suppress(OSError, CLOSED):
+        client.close()
+
+
+@contextmanager
+def _reached(*more: type[Exception]) -> Iterator[None]:
+    """Turns what Dask raises without its scheduler into EngineLost. more: what it raises beside."""
+    try:
+        yield
+    except (CancelledError, OSError, *more) as error:
+        raise EngineLost(f"the scheduler is gone ({type(error).__name__}): run the same command again") from None
 
 
 def _client(engine: Engine, stack: ExitStack) -> Any:
@@ -154,7 +173,8 @@ def run(client: Any, orders: Iterable[Order], room: int = 0) -> Iterator[Row]:
     if client is None:
         yield from map(perform, orders)
         return
-    threads = sum(client.nthreads().values()) or 1
+    with _reached(CLOSED):
+        threads = sum(client.nthreads().values()) or 1
     alone: list[Order] = []
     for order, row in _rows(client, _Window(iter(orders), max(threads, 1) * AHEAD, room)):
         if row["state"] == State.NO_ROOM.value and threads > 1:
@@ -209,11 +229,12 @@ def _rows(client: Any, window: _Window) -> Iterator[tuple[Order, Row]]:
     def submitted() -> list[Any]:
         return [client.submit(perform, order, key=key, pure=False) for key, order in window.more()]
 
-    done = as_completed(submitted(), loop=client.loop)
-    for future in done:
+    with _reached(CLOSED):
+        done = as_completed(submitted(), loop=client.loop)
+    while (future := _next(done)) is not None:
         order = window.end(future.key)
         try:
-            row = future.result()
+            row = _result(future)
         except KilledWorker:
             row = tables.row(order, State.KILLED, "it took its worker down each time; nothing was concluded")
             row["attempts"] = -1
@@ -222,9 +243,22 @@ def _rows(client: Any, window: _Window) -> Iterator[tuple[Order, Row]]:
             row["attempts"] = -1
         except (NoWorkerError, NoValidWorkerError):
             raise EngineLost("the scheduler has no workers left: start some, and run the same command again") from None
-        except (CancelledError, OSError) as error:
-            raise EngineLost(f"the scheduler is gone ({type(error).__name__}): run the same command again") from None
-        future.release()
-        for more in submitted():
-            done.add(more)
+        with _reached(CLOSED):
+            future.release()
+            for more in submitted():
+                done.add(more)
         yield order, row
+
+
+def _next(done: Any) -> Any:
+    """The next task that has ended; None after the last."""
+    with _reached(CLOSED):
+        return next(done, None)
+
+
+def _result(future: Any) -> Row:
+    """What a task answers, or raises."""
+    # one that a task raises is a fault
+    with _reached(*(() if future.status == "error" else (CLOSED,))):
+        row: Row = future.result()
+    return row
