@@ -84,9 +84,10 @@ def _close(client: Any) -> None:
 @contextmanager
 def _reached(*more: type[Exception]) -> Iterator[None]:
     """Turns what Dask raises without its scheduler into EngineLost. more: what it raises beside."""
+    lost: tuple[type[BaseException], ...] = (CancelledError, OSError, *more)
     try:
         yield
-    except (CancelledError, OSError, *more) as error:
+    except lost as error:
         raise EngineLost(f"the scheduler is gone ({type(error).__name__}): run the same command again") from None
 
 
