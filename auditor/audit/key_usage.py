@@ -169,11 +169,13 @@ def _use(
             places[Place(place)] = places.get(Place(place), 0) + size
         resources |= {values.resources[code].name for code, _ in value_counts(values.resource[rows].astype(np.int64))}
         opened += int((values.opened[rows] == Opened.YES).sum())
-        failed += int((values.opened[rows] == Opened.FAILED).sum())
+        named = rows[values.batch.key_at[rows] >= 0]
+        # one without its etcd key may have lost a part of itself: it does not say that another key is needed
+        failed += int((values.opened[named] == Opened.FAILED).sum())
         own = values.batch.mod_revision[rows]
         own = own[own >= 0]
         revisions += [int(own.min()), int(own.max())] if own.size else []
-        first = rows[:MOST_OBJECTS]
+        first = named[:MOST_OBJECTS]
         keys = values.batch.data.slices(values.batch.key_at[first], values.batch.key_len[first])
         objects.update(dict.fromkeys(printables(keys)))
     return KeyUsage(

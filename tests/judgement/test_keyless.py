@@ -106,7 +106,9 @@ def test_a_foreign_key_of_a_name_at_hand_leaves_it_open(form: str, tmp_path: Pat
     assert part.what == "1 encrypted value in freed without its etcd key"
     assert "defragmentation and a new backup settle it" in part.reason
     done = run("keys", tmp_path / "a.db", "--encryption-config", tmp_path / "given.json")
-    assert done.returncode == 1
+    # a part of it may be lost: that does not say that another key is needed
+    assert (done.returncode, "another key" in done.stdout) == (3, False)
+    assert "1 encrypted value in freed without its etcd key" in done.stdout
 
 
 def test_a_padding_that_is_valid_by_chance_opens_nothing(tmp_path: Path) -> None:

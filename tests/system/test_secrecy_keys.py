@@ -204,7 +204,7 @@ BROKEN: dict[str, bytes] = {
     "no base64": CONFIGURATION.replace(SECRET, SECRET[:-1] + b"!"),
     "not UTF-8": CONFIGURATION.replace(SECRET, b"\xff" + SECRET),
     "a field too many": CONFIGURATION.replace(b'"secret"', b'"' + SECRET + b'": 1, "secret"'),
-    "twice": CONFIGURATION.replace(b'"secret"', b'"secret": "' + SECRET + b'", "secret"'),
+    "twice": CONFIGURATION.replace(b'"aescbc"', b'"aescbc": {"' + SECRET + b'": "' + SECRET + b'"}, "aescbc"'),
     "an alias": b"a: &a " + SECRET + b"\nb: *a\n",
     "a tag": b"kind: !!python/name:" + SECRET + b" x\n",
     "tabs": b"kind: x\n\t" + SECRET,
