@@ -82,13 +82,19 @@ DUMPS: dict[str, Callable[[bytes, bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("writing", [*WRITINGS, "CBOR"])
-@pytest.mark.parametrize("held", HELD)
+IN_DUMPS = [
+    (held, writing)
+    for held in HELD
+    for writing in (*WRITINGS, "CBOR")
+    # a key stands in SQL as a text
+    if held != "in a key" or (writing != "CBOR" and b"\0" not in WRITINGS[writing])
+]
+
+
+@pytest.mark.parametrize(("held", "writing"), IN_DUMPS)
 @pytest.mark.parametrize("store", DUMPS)
 def test_in_a_dump_that_is_a_text(store: str, held: str, writing: str, tmp_path: Path) -> None:
     key, value = HELD[held](WRITINGS.get(writing, LEAK.cbor()))
-    if held == "in a key" and (writing == "CBOR" or b"\0" in key):
-        pytest.skip("no text of SQL")
     path = write(tmp_path / "dump", DUMPS[store](key, value))
     audit = auditor.scan(path, Options())
     assert any("holds the beginning of a readable one" in gap.reason for gap in audit.gaps)
