@@ -21,7 +21,7 @@ OBJECT = 6
 MOVED = frozenset(each.label for each in (Place.HISTORY, Place.DELETED, Place.PREVIOUS_ROOT, Place.FREED, Place.SLACK))
 """Places of leftovers, between which etcd moves a write."""
 _ROWS = """
-WITH shown AS (
+WITH finding_rows AS (
     SELECT CASE WHEN p.known THEN p.who ELSE concat_ws(' ', p.who, p.url) END AS cluster, f.finding, f.severity,
         coalesce(f.resource, '') AS resource, coalesce(f.namespace, '') AS namespace, coalesce(f.name, '') AS name,
         coalesce(f.place, '') AS place, coalesce(f.key, '') AS key, coalesce(f.mod_revision::VARCHAR, '') AS revision,
@@ -30,18 +30,18 @@ WITH shown AS (
         coalesce(f.place, '') <> '' AND NOT list_contains($valueless::VARCHAR[], f.finding) AS stored
     FROM all_findings f JOIN population p USING (backup)
     WHERE p.state = 'examined' AND p.inside AND list_contains($severe::VARCHAR[], f.severity)),
-told AS (
+identities AS (
     SELECT *, stored AND (revision = '' AND place <> 'latest'
-        OR key IN ('', 'unknown') AND name IN ('', 'unknown')) AS nameless FROM shown)
+        OR key IN ('', 'unknown') AND name IN ('', 'unknown')) AS nameless FROM finding_rows)
 """
 _WRITES = """
 SELECT DISTINCT cluster, finding, severity, resource, namespace, name, place,
     CASE WHEN finding = $grouped THEN concat_ws('/', provider, key_name) WHEN stored THEN key
         ELSE regexp_replace(detail, ' value=#[0-9]+', '', 'g') END, revision
-FROM told WHERE NOT nameless ORDER BY ALL"""
+FROM identities WHERE NOT nameless ORDER BY ALL"""
 _NAMELESS = """
 SELECT DISTINCT cluster, finding, severity, resource, namespace, name, place, evidence, id
-FROM told WHERE nameless ORDER BY ALL"""
+FROM identities WHERE nameless ORDER BY ALL"""
 
 
 class Write(NamedTuple):
